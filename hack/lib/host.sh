@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The host: which system packages are missing, and installing them where we may.
+# Sourced by up.sh and test.sh; the first step of both.
+
+# need COMMAND PACKAGE…: collects packages for commands that are not there.
+need() {
+  local command=$1
+  shift
+  if ! PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null; then missing+=("$@"); fi
+}
+
+# A package that exists only in some Debian releases: newer ones split docker.io into engine, client and builder.
+if_known() { if apt-cache show "$1" >/dev/null 2>&1; then echo "$1"; fi; }
+
+# install_packages: what `missing` names, or one sentence with the command that would.
+install_packages() {
+  if [ "${#missing[@]}" -eq 0 ]; then return; fi
+  local names="${missing[*]}"
+  if ! command -v apt-get >/dev/null; then
+    die "this machine lacks $names and has no apt-get to install them: run \"$(foreign_install) ${names}\" (names may differ), then this command again"
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    die "this machine lacks $names and installing them takes root: run \"sudo apt-get install --yes ${names}\", then this command again"
+  fi
+  detail "$names"
+  export DEBIAN_FRONTEND=noninteractive
+  if ! apt-cache show "${missing[0]}" >/dev/null 2>&1; then apt-get update; fi
+  apt-get install --yes --no-install-recommends "${missing[@]}" || { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; }
+}
+
+foreign_install() {
+  local manager
+  for manager in dnf yum zypper apk pacman brew; do
+    if command -v "$manager" >/dev/null; then
+      case $manager in pacman) echo "pacman -S" ;; apk) echo "apk add" ;; *) echo "$manager install" ;; esac
+      return
+    fi
+  done
+  echo "your package manager's install command for"
+}
+
+# What every run needs on the machine before anything else; what only a build needs is added when that is chosen.
+host_packages() {
+  local packages=()
+  engine_packages
+  packages=("${missing[@]}")
+  python_packages
+  missing+=("${packages[@]}")
+  if [ "${#missing[@]}" -eq 0 ]; then kept "all there"; return; fi
+  install_packages
+}

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# The project's own images, operator and captions, tagged with a hash of everything that goes into them.
+# Sourced by up.sh and test.sh.
+
+project_names=(operator captions)
+
+folder_of_image() { case $1 in captions) echo service ;; *) echo "$1" ;; esac; }
+
+# image_inputs NAME: the files that git tracks or would track and that this image is made from.
+image_inputs() {
+  local folder
+  folder=$(folder_of_image "$1")
+  git -C "$root" ls-files --cached --others --exclude-standard -- "$folder" "requirements/$folder.txt" .dockerignore |
+    sort -u | while read -r file; do if [ -f "$root/$file" ]; then echo "$file"; fi; done
+}
+
+# project_image NAME WAY: the image's name with its hash as tag; the same inputs give the same name everywhere.
+project_image() {
+  echo "plimsoll/$1:$({
+    python_base "$2"
+    cd "$root" && image_inputs "$1" | xargs -d '\n' sha256sum
+  } | sha256sum | cut -c1-12)"
+}
+
+project_images() {
+  local name image built=0 options=() variable
+  # Proxies are part of the machine, not of the image; Docker knows these names without a declaration.
+  for variable in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
+    if [ -n "${!variable:-}" ]; then options+=(--build-arg "$variable=${!variable}"); fi
+  done
+  if [ -s "$ca_bundle" ]; then options+=(--secret "id=ca,src=$ca_bundle"); fi
+  for name in "${project_names[@]}"; do
+    image=$(project_image "$name" "$1")
+    if ! image_exists "$image"; then
+      detail "$name"
+      DOCKER_BUILDKIT=1 "$(builder)" build --progress plain --file "$root/$(folder_of_image "$name")/Dockerfile" \
+        --build-arg BASE_IMAGE="$(python_base "$1")" "${options[@]}" --tag "$image" "$root"
+      built=$((built + 1))
+    fi
+    docker tag "$image" "plimsoll/$name:$RELEASE"
+  done
+  if [ "$built" -eq 0 ]; then kept; fi
+}
+
+# load_project_images NAME WAY
+load_project_images() {
+  load_images "$1" "$(project_image operator "$2")" "$(project_image captions "$2")" "$POSTGRES_IMAGE"
+}

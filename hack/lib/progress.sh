@@ -1,0 +1,146 @@
+# shellcheck shell=bash
+# Progress: numbered steps, what is running now, how long it takes, how many remain; and one sentence when a step breaks.
+#
+#   progress_start TOTAL        once per run; opens the run folder, starts the ticker, sets the exit trap
+#   step "title" FUNCTION …     runs FUNCTION with its output in a log; numbers, times and reports it
+#   lane FUNCTION …             runs a function that calls `step` in the background, beside the others; `join_lanes` waits
+#   detail "text"               inside a step: what it is doing now
+#   kept ["why"]                inside a step: there was nothing to do
+#   say "text"                  a line for the reader, also from inside a step
+#   die "sentence"              ends the step and the run; the sentence says what is wrong, the fact and the fix
+#
+# The state of a run lies in files (.cache/run), because steps are subshells and lanes are processes of their own.
+
+exec 3>&1
+is_terminal=false
+if [ -t 3 ] && [ "${TERM:-dumb}" != dumb ]; then is_terminal=true; fi
+
+say() {
+  if $is_terminal; then printf '\r\033[K%s\n' "$*" >&3; else printf '%s\n' "$*" >&3; fi
+}
+
+# Inside a step the sentence is left for `step` to print, after the step's number; elsewhere it is printed at once.
+die() {
+  if [ -n "${step_number:-}" ]; then printf '%s\n' "$*" >"$run/died.$step_number"; else say "error: $*"; fi
+  exit 1
+}
+
+detail() { printf '%s' "$*" >"$run/detail.$step_number"; }
+kept() { printf '%s' "${1:-nothing to do}" >"$run/kept.$step_number"; }
+
+progress_start() {
+  total=$1 run=$cache/run logs=$cache/log
+  rm -rf "$run" && mkdir -p "$run" "$logs"
+  echo 0 >"$run/count"
+  set -m                                # every background job gets a process group, so that it can be ended as a whole
+  trap progress_end EXIT
+  trap 'say "interrupted: run the same command again, it goes on from here"; exit 130' INT TERM
+  ticker 3>&3 </dev/null &
+  ticker_pid=$!
+}
+
+progress_end() {
+  local status=$? job
+  trap - EXIT INT TERM
+  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  if $is_terminal; then printf '\r\033[K' >&3; fi
+  write_timings
+  exit "$status"
+}
+
+# One status line on a terminal, redrawn every second; elsewhere a line per running step every 20 seconds.
+ticker() {
+  local running number title started now line
+  while sleep 1; do
+    line='' now=$EPOCHSECONDS
+    for running in "$run"/running.*; do
+      [ -e "$running" ] || continue
+      number=${running##*.}
+      IFS=$'\t' read -r started title <"$running" || continue
+      local text="[$(label "$number")] $title"
+      if [ -s "$run/detail.$number" ]; then text+=": $(<"$run/detail.$number")"; fi
+      text+=" … $((now - started)) s"
+      if $is_terminal; then line+="${line:+   }$text"
+      elif [ $((now - started)) -gt 0 ] && [ $(((now - started) % 20)) -eq 0 ]; then say "$text"; fi
+    done
+    if $is_terminal && [ -n "$line" ]; then printf '\r\033[K%s' "${line:0:$(($(tput cols 2>/dev/null || echo 100) - 1))}" >&3; fi
+  done
+}
+
+label() { printf '%*d/%d' "${#total}" "$1" "$total"; }
+
+next_number() (
+  flock 8
+  number=$(($(<"$run/count") + 1))
+  echo "$number" >"$run/count"
+  echo "$number"
+) 8>>"$run/count.lock"
+
+step() {
+  local title=$1 number started status=0 seconds log
+  shift
+  number=$(next_number)
+  log=$logs/$(slug "$title").log
+  started=$EPOCHSECONDS
+  printf '%s\t%s\n' "$started" "$title" >"$run/running.$number"
+  if ! $is_terminal; then say "[$(label "$number")] $title …"; fi
+  # In the background and waited for: a function called in a condition would lose its `set -e`.
+  (
+    step_number=$number
+    set -euo pipefail
+    trap - EXIT INT TERM
+    "$@"
+  ) >"$log" 2>&1 </dev/null &
+  wait $! || status=$?
+  seconds=$((EPOCHSECONDS - started))
+  rm -f "$run/running.$number"
+  if [ "$status" -ne 0 ]; then
+    explain_failure "$title" "$number" "$status" "$seconds" "$log"
+    exit 1
+  elif [ -e "$run/kept.$number" ]; then
+    say "[$(label "$number")] $title: $(<"$run/kept.$number") ($seconds s)"
+  else
+    printf '%s\t%s\n' "$title" "$seconds" >>"$run/timings"
+    say "[$(label "$number")] $title: done in $seconds s"
+  fi
+}
+
+explain_failure() {
+  local title=$1 number=$2 status=$3 seconds=$4 log=$5
+  if [ -s "$run/died.$number" ]; then
+    say "error: $(<"$run/died.$number")"
+  else
+    say "error: step \"$title\" failed after $seconds s with exit status $status. The last lines of its log ($log):"
+    say "$(tail -n 15 "$log" | sed 's/^/    /')"
+  fi
+}
+
+lane() { "$@" </dev/null & lanes+=("$!"); }
+
+# Waits for every lane. The first that fails has said why; the others are ended by the exit trap.
+join_lanes() {
+  local ended still pid
+  while [ "${#lanes[@]}" -gt 0 ]; do
+    wait -n -p ended "${lanes[@]}" || exit 1
+    still=()
+    for pid in "${lanes[@]}"; do if [ "$pid" != "$ended" ]; then still+=("$pid"); fi; done
+    lanes=("${still[@]}")
+  done
+}
+lanes=()
+
+slug() { tr -cs 'a-zA-Z0-9\n' - <<<"$1" | sed 's/^-//; s/-$//'; }
+
+# .cache/timings.json: for each step the seconds it took when it last had something to do, and the last run's total.
+write_timings() {
+  [ -d "$run" ] || return 0
+  printf '%s\t%s\n' "${run_name:-run}" "$SECONDS" >>"$run/timings"
+  touch "$cache/timings.tsv"
+  awk -F'\t' '!($1 in seen) { order[++n] = $1 } { seen[$1] = $2 } END { for (i = 1; i <= n; i++) print order[i] "\t" seen[order[i]] }' \
+    "$cache/timings.tsv" "$run/timings" >"$cache/timings.tsv.new"
+  awk -F'\t' 'BEGIN { print "{" } { printf "%s  \"%s\": %s", (NR > 1 ? ",\n" : ""), $1, $2 } END { print "\n}" }' \
+    "$cache/timings.tsv.new" >"$cache/timings.json.new"
+  mv "$cache/timings.tsv.new" "$cache/timings.tsv"
+  mv "$cache/timings.json.new" "$cache/timings.json"
+}
