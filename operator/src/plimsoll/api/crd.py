@@ -1,0 +1,218 @@
+"""From the pydantic models to CustomResourceDefinitions.
+
+``python -m plimsoll.api.crd`` prints them; ``make generate`` writes them into the chart, and a test fails when the
+committed file differs. The translation handles exactly what the models use and refuses the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from plimsoll.api.connectionbudget import ConnectionBudget
+from plimsoll.api.fastapiservice import RESERVED_ENV, FastAPIService
+from plimsoll.api.meta import GROUP, VERSION
+
+if TYPE_CHECKING:
+    from plimsoll.api.meta import Manifest, Wire
+
+_KEPT: Final = frozenset(
+    {
+        "type",
+        "description",
+        "format",
+        "enum",
+        "pattern",
+        "default",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "required",
+    }
+)
+_DROPPED: Final = frozenset({"title", "additionalProperties", "properties", "items", "anyOf", "allOf", "$ref", "const"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a CRD says beyond its schema."""
+
+    model: type[Wire]
+    plural: str
+    short: str
+    columns: tuple[tuple[str, str, str, int], ...]
+    """Heading, type, JSONPath, priority."""
+
+    rules: dict[str, str] = field(default_factory=dict)
+    """CEL expression on the spec → what it says when it is broken."""
+
+    scale: bool = False
+
+
+def _condition(type_: str, part: str) -> str:
+    return f'.status.conditions[?(@.type=="{type_}")].{part}'
+
+
+KINDS: Final = (
+    Kind(
+        model=ConnectionBudget,
+        plural="connectionbudgets",
+        short="cb",
+        columns=(
+            ("Ready", "string", _condition("Ready", "status"), 0),
+            ("Usable", "integer", ".status.usable", 0),
+            ("Claimed", "integer", ".status.claimed", 0),
+            ("Free", "integer", ".status.free", 0),
+            ("Load", "string", ".status.load", 0),
+            ("Live", "integer", ".status.live", 0),
+            ("Peak", "integer", ".status.peak", 1),
+            ("Reason", "string", _condition("Ready", "reason"), 0),
+            ("Message", "string", _condition("Ready", "message"), 1),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+        ),
+    ),
+    Kind(
+        model=FastAPIService,
+        plural="fastapiservices",
+        short="fas",
+        columns=(
+            ("Ready", "string", _condition("Ready", "status"), 0),
+            ("Fits", "string", _condition("BudgetGranted", "status"), 0),
+            ("Pods", "string", ".status.readyPods", 0),
+            ("Connections", "integer", ".status.plan.connections", 0),
+            ("Granted", "integer", ".status.plan.granted", 0),
+            ("Reason", "string", _condition("Ready", "reason"), 0),
+            ("Message", "string", _condition("Ready", "message"), 1),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+        ),
+        rules={
+            "self.rollout.maxSurge + self.rollout.maxUnavailable > 0": (
+                "rollout: maxSurge and maxUnavailable are both 0, so no pod could be replaced; set one of them to 1"
+            ),
+            "!has(self.web.service.nodePort) || self.web.service.type == 'NodePort'": (
+                "web.service: nodePort is set but type is not NodePort; set type to NodePort or leave nodePort out"
+            ),
+            f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))": (
+                "env: this name carries the contract with the operator and is set by it "
+                f"({', '.join(RESERVED_ENV)}); change the field that it comes from,"
+                " or map it: MYAPP_POOL_SIZE: $(DB_POOL_SIZE)"
+            ),
+        },
+        scale=True,
+    ),
+)
+
+
+def schema_of(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Turns one node of a pydantic JSON schema into a structural schema.
+
+    Args:
+        node: the node; ``$ref`` is resolved in place, since a CRD has no definitions.
+        definitions: the ``$defs`` of the whole schema.
+
+    Raises:
+        ValueError: the node uses something that a structural schema cannot say.
+    """
+    if "$ref" in node:
+        referred = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        node = {**referred, **{key: value for key, value in node.items() if key != "$ref"}}
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return {
+            key: value for key, value in node.items() if key in _KEPT - {"default"} or key.startswith("x-kubernetes-")
+        }
+    if "anyOf" in node:  # Optional: the field may be left out, so the null branch says nothing
+        branches = [branch for branch in node["anyOf"] if branch.get("type") != "null"]
+        if len(branches) != 1:
+            raise ValueError(f"a union cannot be said in a structural schema: {node['anyOf']}")
+        rest = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
+        return schema_of({**branches[0], **rest}, definitions)
+    unknown = [key for key in node if key not in _KEPT | _DROPPED and not key.startswith("x-kubernetes-")]
+    if unknown:
+        raise ValueError(f"no rule for {unknown} in {node}")
+    result = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
+    if "description" in result:
+        result["description"] = " ".join(result["description"].replace("``", "'").split())
+    if "properties" in node:
+        result["properties"] = {name: schema_of(child, definitions) for name, child in node["properties"].items()}
+    if "items" in node:
+        result["items"] = schema_of(node["items"], definitions)
+    return result
+
+
+def crd(kind: Kind) -> Manifest:
+    """The CustomResourceDefinition of ``kind``."""
+    document = kind.model.model_json_schema(by_alias=True, mode="validation")
+    definitions = document.get("$defs", {})
+    properties = {part: schema_of(document["properties"][part], definitions) for part in ("spec", "status")}
+    properties["spec"]["x-kubernetes-validations"] = [
+        {"rule": rule, "message": message} for rule, message in kind.rules.items()
+    ]
+    if not kind.rules:
+        del properties["spec"]["x-kubernetes-validations"]
+    # A new object without any condition counts as ready for kstatus; this default says that nobody has looked yet.
+    properties["status"]["default"] = {"observedGeneration": -1}
+    name = kind.model.__name__
+    subresources: Manifest = {"status": {}}
+    if kind.scale:
+        subresources["scale"] = {
+            "specReplicasPath": ".spec.web.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": name,
+                "listKind": f"{name}List",
+                "plural": kind.plural,
+                "singular": name.lower(),
+                "shortNames": [kind.short],
+                "categories": ["plimsoll"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": subresources,
+                    "additionalPrinterColumns": [
+                        {"name": heading, "type": type_, "jsonPath": path}
+                        | ({"priority": priority} if priority else {})
+                        for heading, type_, path, priority in kind.columns
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": (kind.model.__doc__ or "").strip(),
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                **properties,
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+def documents() -> str:
+    """All CRDs as one YAML stream, as committed in the chart."""
+    return "---\n".join(yaml.safe_dump(crd(kind), sort_keys=False, width=120, allow_unicode=True) for kind in KINDS)
+
+
+if __name__ == "__main__":
+    print(documents(), end="")  # noqa: T201 - printing them is what this command is for

@@ -1,0 +1,78 @@
+"""What both custom resources share: names of the API, the models' base, object metadata, conditions.
+
+The models describe the wire: camelCase there, snake_case here. They are frozen, so that the core can pass them around.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "plimsoll.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""A name that may become part of other objects' names."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+"""The name of another object."""
+
+
+class Wire(BaseModel):
+    """Base of every model that mirrors a part of a custom resource."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+
+class SecretKey(Wire):
+    """One key of a Secret in the same namespace."""
+
+    name: ObjectName
+    """Name of the Secret, in the same namespace."""
+
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(default="DATABASE_URL")
+    """Key in it whose value is a PostgreSQL URI: postgresql://user:password@host:5432/database."""
+
+
+class Metadata(Wire):
+    """The part of an object's metadata that decisions need."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Condition(Wire):
+    """One condition, as the Kubernetes API conventions define it."""
+
+    type: str = Field(max_length=316)
+    """Type of the condition, in CamelCase."""
+
+    status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
+
+    observed_generation: int | None = Field(default=None, ge=0)
+    """The generation that this condition is about."""
+
+    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
+    """When the status last changed."""
+
+    reason: str = Field(min_length=1, max_length=1024)
+    """Why, in one CamelCase word."""
+
+    message: str = Field(max_length=32768)
+    """Why, in a sentence with the numbers and the fix."""
+
+
+Manifest = dict[str, Any]
+"""A Kubernetes object, or an apply configuration of one, as it goes over the wire."""

@@ -1,0 +1,101 @@
+"""Conditions: their types, their reasons, and how a new set is made from the last one.
+
+Follows kstatus, so that ``kubectl wait``, ``helm --wait``, Flux and Argo CD read them rightly: Ready=True alone is
+done; Ready=False with Reconciling=True is under way; Ready=False with Stalled=True waits for a person or for room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from plimsoll.api.meta import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ConditionType(StrEnum):
+    """What a condition is about."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    BUDGET_GRANTED = "BudgetGranted"
+    MIGRATIONS_APPLIED = "MigrationsApplied"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    WAITING_FOR_BUDGET = "WaitingForBudget"
+    WAITING_FOR_GUARD = "WaitingForGuard"
+    MIGRATING = "Migrating"
+    MIGRATION_FAILED = "MigrationFailed"
+    MIGRATED = "Migrated"
+    OVER_BUDGET = "OverBudget"
+    GRANTED = "Granted"
+    BUDGET_NOT_FOUND = "BudgetNotFound"
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
+    INVALID_SPEC = "InvalidSpec"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    OBSERVED = "Observed"
+    OVERCOMMITTED = "Overcommitted"
+    SERVER_FULL = "ServerFull"
+    SERVER_UNREACHABLE = "ServerUnreachable"
+    SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a reason's name, not a secret
+
+
+class Progress(StrEnum):
+    """Where an object stands, in kstatus's terms."""
+
+    DONE = "Done"
+    UNDER_WAY = "UnderWay"
+    STALLED = "Stalled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a condition says, without times."""
+
+    type: ConditionType
+    status: bool | None
+    reason: Reason
+    message: str
+
+
+def summary(*, progress: Progress, reason: Reason, message: str) -> tuple[Finding, ...]:
+    """Ready, Reconciling and Stalled as one consistent set."""
+    return (
+        Finding(type=ConditionType.READY, status=progress is Progress.DONE, reason=reason, message=message),
+        Finding(type=ConditionType.RECONCILING, status=progress is Progress.UNDER_WAY, reason=reason, message=message),
+        Finding(type=ConditionType.STALLED, status=progress is Progress.STALLED, reason=reason, message=message),
+    )
+
+
+def conditions(
+    *, findings: Iterable[Finding], before: Iterable[Condition], generation: int, now: str
+) -> tuple[Condition, ...]:
+    """The conditions to write: times move only where a status does, so that an unchanged object is not rewritten."""
+    last = {condition.type: condition for condition in before}
+    words = {True: "True", False: "False", None: "Unknown"}
+    result = []
+    for finding in findings:
+        old = last.get(finding.type.value)
+        status = words[finding.status]
+        result.append(
+            Condition.model_validate(
+                {
+                    "type": finding.type.value,
+                    "status": status,
+                    "observedGeneration": generation,
+                    "lastTransitionTime": old.last_transition_time if old and old.status == status else now,
+                    "reason": finding.reason.value,
+                    "message": finding.message,
+                }
+            )
+        )
+    return tuple(result)

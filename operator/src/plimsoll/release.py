@@ -1,0 +1,53 @@
+"""What outlives its service: claims of one that is gone, was made anew under its name, or has moved to another budget.
+
+Pure. Such a claim follows the pods that are still there, and ends with the last of them: what still connects is still
+counted, wherever its owner went. So do PriorityClasses, which no owner reference can clear away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from plimsoll.render.names import SERVICE_UID
+from plimsoll.units import total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from plimsoll.api.meta import Manifest
+    from plimsoll.budget.ledger import Claim, Ledger
+    from plimsoll.observed import PodView
+
+
+def released(
+    ledger: Ledger, *, budget: str, namespace: str, name: str, current_uid: str | None, pods: Iterable[PodView]
+) -> Ledger:
+    """The ledger after claims of ``namespace/name`` that are no longer current have followed their pods.
+
+    Args:
+        ledger: the claims on one budget.
+        budget: namespace/name of that budget.
+        namespace: the service's namespace.
+        name: the service's name.
+        current_uid: uid of the service that claims from this budget now; ``None`` where there is none.
+        pods: every pod that carries the service's name, whichever object it belongs to.
+    """
+    there = tuple(pods)
+    for claim in ledger.claims:
+        if (claim.namespace, claim.name) == (namespace, name) and claim.uid != current_uid:
+            ledger = ledger.with_claim(_followed(claim, budget=budget, pods=there))
+    return ledger
+
+
+def _followed(claim: Claim, *, budget: str, pods: tuple[PodView, ...]) -> Claim:
+    left = total(pod.connections for pod in pods if pod.uid == claim.uid and pod.budget == budget)
+    return replace(claim, connections=min(claim.connections, left), arithmetic=f"{left} by pods that are still there")
+
+
+def orphans(classes: Iterable[Manifest], *, current_uid: str | None, pods: Iterable[PodView]) -> tuple[str, ...]:
+    """Names of the PriorityClasses whose service is no more and behind which no pod is left."""
+    needed = {current_uid, *(pod.uid for pod in pods)}
+    return tuple(
+        each["metadata"]["name"] for each in classes if each["metadata"]["labels"].get(SERVICE_UID) not in needed
+    )

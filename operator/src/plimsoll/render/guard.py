@@ -1,0 +1,67 @@
+"""The guard: what keeps a workload at replicas + maxSurge pods, terminating ones included, with the operator down.
+
+A PriorityClass of the workload's own marks its pods; a ResourceQuota scoped to that class counts them. The API server
+charges a pod to a quota from its creation until it is gone, so a new pod is refused while an old one still terminates.
+The class has value 0 and never preempts: it marks, it does not rank.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE, SERVICE_UID, child, metadata
+
+if TYPE_CHECKING:
+    from plimsoll.api.fastapiservice import FastAPIService
+    from plimsoll.api.meta import Manifest
+
+
+def priority_class_name(service: FastAPIService, part: str) -> str:
+    """Cluster-wide name of the workload's PriorityClass.
+
+    The uid's first block keeps apart what a hyphen could confuse: namespace ``a-b`` with ``c``, ``a`` with ``b-c``.
+    """
+    mark = service.metadata.uid.split("-", 1)[0]
+    return f"plimsoll-{service.metadata.namespace}-{service.metadata.name}-{part}"[:200] + f"-{mark}"
+
+
+def priority_class(service: FastAPIService, part: str) -> Manifest:
+    """The PriorityClass. Cluster-scoped, so no owner reference clears it away: the operator does, by these labels."""
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {
+            "name": priority_class_name(service, part),
+            "labels": {
+                MANAGED_BY: MANAGER,
+                SERVICE_NAMESPACE: service.metadata.namespace,
+                SERVICE: service.metadata.name,
+                SERVICE_UID: service.metadata.uid,
+            },
+        },
+        "value": 0,
+        "preemptionPolicy": "Never",
+        "description": "Marks the pods of one workload for its ResourceQuota; ranks nothing.",
+    }
+
+
+def quota_name(service: FastAPIService, part: str) -> str:
+    """Name of the workload's ResourceQuota."""
+    return child(service.metadata.name, part)
+
+
+def quota(service: FastAPIService, part: str, *, pods: int) -> Manifest:
+    """The ResourceQuota that allows ``pods`` pods of the workload, terminating ones included."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": metadata(service, name=quota_name(service, part), part=part),
+        "spec": {
+            "hard": {"pods": str(pods)},
+            "scopeSelector": {
+                "matchExpressions": [
+                    {"scopeName": "PriorityClass", "operator": "In", "values": [priority_class_name(service, part)]}
+                ]
+            },
+        },
+    }

@@ -1,0 +1,98 @@
+"""The pod template that web pods, job workers and migrations share: the contract's environment, the security settings.
+
+The environment of the contract comes before the user's own, so that ``$(DB_POOL_SIZE)`` expands in there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from plimsoll.render.names import BUDGET, CONNECTIONS, labels
+
+if TYPE_CHECKING:
+    from plimsoll.api.fastapiservice import FastAPIService
+    from plimsoll.api.meta import Manifest
+    from plimsoll.budget.demand import PodCost
+    from plimsoll.units import Connections
+
+_TMP = "tmp"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """What differs between the pods of one service."""
+
+    part: str
+    command: tuple[str, ...]
+    connections: Connections
+    grace_seconds: int
+    env: tuple[tuple[str, str], ...] = ()
+    container: Manifest = field(default_factory=dict)
+    """Further fields of the container: ports, probes, lifecycle, resources."""
+
+    pod: Manifest = field(default_factory=dict)
+    """Further fields of the pod: priority class, restart policy."""
+
+
+def pool_env(cost: PodCost) -> tuple[tuple[str, str], ...]:
+    """The part of the contract that the arithmetic rests on."""
+    return (
+        ("DB_POOL_SIZE", str(cost.pool)),
+        ("DB_MAX_OVERFLOW", str(cost.overflow)),
+        ("WEB_CONCURRENCY", str(cost.processes)),
+    )
+
+
+def _environment(service: FastAPIService, process: Process) -> list[Manifest]:
+    secret = service.spec.database.secret_ref
+    shutdown = service.spec.shutdown
+    fixed = (
+        *process.env,
+        ("PLIMSOLL_DRAIN_SECONDS", str(shutdown.drain_seconds)),
+        ("PLIMSOLL_REQUEST_DEADLINE_SECONDS", str(shutdown.request_deadline_seconds)),
+        ("PLIMSOLL_JOB_DEADLINE_SECONDS", str(shutdown.job_deadline_seconds)),
+        ("PLIMSOLL_LIFESPAN_SECONDS", str(shutdown.lifespan_seconds)),
+    )
+    return [
+        {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}},
+        {"name": "PGAPPNAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        *({"name": name, "value": value} for name, value in fixed),
+        *({"name": variable.name, "value": variable.value} for variable in service.spec.env),
+    ]
+
+
+def template(service: FastAPIService, process: Process) -> Manifest:
+    """The pod template of ``process``; fits the restricted Pod Security Standard."""
+    container: Manifest = {
+        "name": "app",
+        "image": service.spec.image,
+        "imagePullPolicy": service.spec.image_pull_policy.value,
+        "env": _environment(service, process),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": _TMP, "mountPath": "/tmp"}],  # noqa: S108 - the pod's own, in memory of its node
+        **process.container,
+    }
+    if process.command:
+        container["args"] = list(process.command)
+    return {
+        "metadata": {
+            "labels": labels(service, process.part),
+            "annotations": {CONNECTIONS: str(process.connections), BUDGET: "/".join(service.budget_key)},
+        },
+        "spec": {
+            "automountServiceAccountToken": False,
+            "containers": [container],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "terminationGracePeriodSeconds": process.grace_seconds,
+            "volumes": [{"name": _TMP, "emptyDir": {}}],
+            **process.pod,
+        },
+    }

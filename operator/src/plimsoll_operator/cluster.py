@@ -1,0 +1,183 @@
+"""The Kubernetes API, as much of it as the operator uses; the only module that knows the client library.
+
+Objects go in and out as plain manifests. Errors of the library become ours once, here. Server-side apply is always
+forced and always under one field manager: it is only ever used on children that the operator renders in full.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from kubernetes.aio import client, config
+from plimsoll.api.meta import GROUP, VERSION
+from plimsoll.errors import Conflict, Forbidden, NotFound, PlimsollError, Terminal, Unavailable
+
+if TYPE_CHECKING:
+    from plimsoll.api.meta import Manifest
+
+FIELD_MANAGER: Final = "plimsoll-operator"
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Where objects of one kind live in the API."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """The URL path of one object, of a namespace's objects, or of all."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+RESOURCES: Final = {
+    "ConnectionBudget": Resource(GROUP, VERSION, "connectionbudgets"),
+    "Deployment": Resource("apps", "v1", "deployments"),
+    "FastAPIService": Resource(GROUP, VERSION, "fastapiservices"),
+    "Job": Resource("batch", "v1", "jobs"),
+    "Pod": Resource("", "v1", "pods"),
+    "PriorityClass": Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False),
+    "ResourceQuota": Resource("", "v1", "resourcequotas"),
+    "Secret": Resource("", "v1", "secrets"),
+    "Service": Resource("", "v1", "services"),
+}
+"""Every kind that the operator touches."""
+
+
+class Cluster:
+    """A connection to the API server."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Cluster:
+        """Connects as the pod's service account, or as the current context of a kubeconfig outside a cluster."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(  # type: ignore[no-untyped-call] # the library has no types here
+                client_configuration=configuration
+            )
+        except config.ConfigException:
+            await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
+                client_configuration=configuration
+            )
+        return cls(client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._api.close()  # type: ignore[no-untyped-call] # likewise
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest:
+        """Reads one object.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        return await self._request("GET", RESOURCES[kind].path(namespace, name))
+
+    async def list(
+        self, kind: str, *, namespace: str | None = None, labels: dict[str, str] | None = None
+    ) -> list[Manifest]:
+        """Reads all objects that carry ``labels``, page by page; each gets back the kind that a list omits."""
+        query = {"limit": str(_PAGE)}
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        items: list[Manifest] = []
+        while True:
+            page = await self._request("GET", RESOURCES[kind].path(namespace), query=query)
+            items += [{"kind": kind, **item} for item in page["items"]]
+            if not (token := page["metadata"].get("continue")):
+                return items
+            query["continue"] = token
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Creates or changes an object by server-side apply, and returns what it became."""
+        meta = manifest["metadata"]
+        path = RESOURCES[manifest["kind"]].path(meta.get("namespace"), meta["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+
+    async def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Deletes an object, and in the background what it owns; one that is gone already is fine."""
+        try:
+            await self._request(
+                "DELETE", RESOURCES[kind].path(namespace, name), query={"propagationPolicy": "Background"}
+            )
+        except NotFound:
+            return
+
+    async def replace_status(self, manifest: Manifest) -> Manifest:
+        """Writes the status of exactly the object that was read.
+
+        Raises:
+            Conflict: it has been changed since.
+        """
+        meta = manifest["metadata"]
+        path = RESOURCES[manifest["kind"]].path(meta["namespace"], meta["name"]) + "/status"
+        return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+
+    async def merge_status(self, kind: str, namespace: str, name: str, status: Manifest) -> Manifest:
+        """Writes a status that nobody else writes, whatever else has changed in the object."""
+        path = RESOURCES[kind].path(namespace, name) + "/status"
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, query=query, body={"status": status}, content_type=_MERGE)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        arguments = await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*arguments, _request_timeout=30)
+            content = await response.read()  # type: ignore[no-untyped-call] # likewise
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"The API server cannot be reached: {str(error) or type(error).__name__}.") from error
+        except client.ApiException as error:
+            raise _converted(error.status or 0, method, path, error.body or "") from error
+        if not 200 <= response.status < 300:
+            raise _converted(response.status, method, path, content.decode(errors="replace"))
+        answer: Any = json.loads(content)
+        return dict(answer)
+
+
+def _converted(status: int, method: str, path: str, body: str) -> PlimsollError:
+    """The API server's refusal as one of our errors, in its own words."""
+    try:
+        words = str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        words = body[:200] or "no further words"
+    sentence = f"{method} {path}: {status}: {words}"
+    match status:
+        case 404:
+            return NotFound(sentence)
+        case 409:
+            return Conflict(sentence)
+        case 403:
+            return Forbidden(sentence)
+        case 400 | 422:
+            return Terminal(sentence)
+        case _:
+            return Unavailable(sentence)

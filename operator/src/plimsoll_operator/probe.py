@@ -1,0 +1,56 @@
+"""Asks a PostgreSQL server for its limits: one short connection, one statement (``probe.sql``).
+
+The only module that talks to a database. Its errors never repeat the URI, which holds a password.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Final
+
+import psycopg
+from plimsoll.budget.capacity import ServerFacts
+from plimsoll.errors import ProbeFailed
+from psycopg.rows import class_row
+
+_SQL: Final = resources.files(__package__).joinpath("probe.sql").read_text(encoding="utf-8")
+
+_FULL: Final = ("too many clients", "remaining connection slots are reserved", "too many connections for")
+"""What PostgreSQL says with SQLSTATE 53300; psycopg has no sqlstate for errors while connecting."""
+
+
+async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
+    """Reads the server's limits.
+
+    Raises:
+        ProbeFailed: it cannot be reached, refuses the role, is full, or the URI is not one.
+    """
+    if not uri.startswith(("postgresql://", "postgres://")):
+        raise ProbeFailed("The Secret's value is not a PostgreSQL URI (postgresql://user:password@host:5432/database).")
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            uri,
+            autocommit=True,
+            connect_timeout=connect_timeout_seconds,
+            application_name="plimsoll-operator",
+            options=f"-c statement_timeout={connect_timeout_seconds}s",
+        )
+        async with connection, connection.cursor(row_factory=class_row(ServerFacts)) as cursor:
+            await cursor.execute(_SQL.encode())
+            facts = await cursor.fetchone()
+    except psycopg.OperationalError as error:
+        raise _failed(error) from None
+    except psycopg.Error:
+        raise ProbeFailed(
+            "The server cannot be asked with the Secret's URI: it is malformed, or the role may not read the settings."
+        ) from None
+    if facts is None:
+        raise ProbeFailed("The server did not answer with its limits.")
+    return facts
+
+
+def _failed(error: psycopg.OperationalError) -> ProbeFailed:
+    words = " ".join(str(error).split())
+    full = any(mark in words for mark in _FULL)
+    prefix = "The server has no connection left even to be asked" if full else "The server cannot be asked"
+    return ProbeFailed(f"{prefix}: {words}.", full=full)

@@ -1,0 +1,38 @@
+"""The operator's settings, read once from its environment; each field is documented where it is declared."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Environment variables ``PLIMSOLL_OPERATOR_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="PLIMSOLL_OPERATOR_", frozen=True, use_attribute_docstrings=True)
+
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many objects are reconciled at a time."""
+
+    resync_seconds: Annotated[float, Field(ge=10)] = 300.0
+    """How often every object is looked at though nothing woke the operator."""
+
+    health_port: Annotated[int, Field(ge=1, le=65535)] = 8081
+    """Port of /healthz."""
+
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] = 9090
+    """Port of /metrics."""
+
+    drain_seconds: Annotated[float, Field(ge=0)] = 20.0
+    """How long reconciles under way may still take when the operator is told to stop."""
+
+    connect_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    """How long a database server may take to answer the probe."""
+
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """Least level of what is logged."""
+
+    service_account: str = "system:serviceaccount:plimsoll-system:plimsoll-operator"
+    """The operator's own identity, for the command that grants it a right it lacks."""
