@@ -19,13 +19,14 @@ run_up() {
   only_run
   enough_disk
   port_available "$cluster" "$port"
-  progress_start $((foundation_steps + 4))
+  progress_start $((foundation_steps + 5))
   foundation
   step "cluster" cluster_ready "$cluster" "$way" "$port" "$workers"
-  step "images into the nodes" load_project_images "$cluster"
-  step "operator" operator_installed "$cluster"
-  step "quickstart" quickstart_ready "$cluster" "$port"
-  hand_over
+  step "images into the nodes" load_project_images "$cluster" "$way"
+  step "operator" operator_installed "$cluster" "$way"
+  step "quickstart" quickstart_ready "$cluster" "$way"
+  step "first request" served "$port"
+  hand_over "$cluster" "$port"
 }
 
 run_up

@@ -47,7 +47,7 @@ port_holder() {
   ss --no-header --listening --tcp --numeric --processes "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1, process \2/p' | head -1
 }
 
-# port_available NAME PORT: free, or held by the cluster that we are about to find again.
+# port_available NAME PORT [VARIABLE]: free, or held by the cluster that we are about to find again.
 port_available() {
   if port_is_free "$2"; then return; fi
   if engine_answers && docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Ports}}' | grep --quiet --fixed-strings ":$2->"; then return; fi
@@ -169,7 +169,7 @@ load_images() {
     done
     if [ "${#wanted[@]}" -eq 0 ]; then continue; fi
     detail "${wanted[*]} → $node"
-    docker save "${wanted[@]}" | docker exec --interactive "$node" ctr --namespace k8s.io images import --digests --snapshotter overlayfs -
+    docker save "${wanted[@]}" | docker exec --interactive "$node" ctr --namespace k8s.io images import -
     loaded=$((loaded + ${#wanted[@]}))
   done
   if [ "$loaded" -eq 0 ]; then kept "the nodes have them"; fi

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What every script of hack/ starts with: where things lie, the versions, one run at a time.
 # Sourced first; expects `set -euo pipefail` from the script that sources it.
+# shellcheck disable=SC2034  # read by the scripts and libraries that follow
 
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 cache=${PLIMSOLL_CACHE:-$root/.cache}

@@ -41,11 +41,11 @@ foreign_install() {
 
 # What every run needs on the machine before anything else; what only a build needs is added when that is chosen.
 host_packages() {
-  local packages=()
+  local for_engine
   engine_packages
-  packages=("${missing[@]}")
+  for_engine=("${missing[@]}")
   python_packages
-  missing+=("${packages[@]}")
+  missing+=("${for_engine[@]}")
   if [ "${#missing[@]}" -eq 0 ]; then kept "all there"; return; fi
   install_packages
 }

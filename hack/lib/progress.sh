@@ -51,14 +51,14 @@ progress_end() {
 
 # One status line on a terminal, redrawn every second; elsewhere a line per running step every 20 seconds.
 ticker() {
-  local running number title started now line
+  local running number title started now line text
   while sleep 1; do
     line='' now=$EPOCHSECONDS
     for running in "$run"/running.*; do
       [ -e "$running" ] || continue
       number=${running##*.}
       IFS=$'\t' read -r started title <"$running" || continue
-      local text="[$(label "$number")] $title"
+      text="[$(label "$number")] $title"
       if [ -s "$run/detail.$number" ]; then text+=": $(<"$run/detail.$number")"; fi
       text+=" … $((now - started)) s"
       if $is_terminal; then line+="${line:+   }$text"

@@ -67,7 +67,7 @@ go_ready() {
 # go_run ARGUMENTS…: Go in the node module, with its caches in ours and nothing of the user's settings in the result.
 go_run() {
   (
-    cd "$root/hack/node"
+    cd "$root/hack/node" || exit
     export GOMODCACHE=$cache/go/mod GOCACHE=$cache/go/build GOFLAGS=-buildvcs=false GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off
     export GOGC=400                     # memory is there; the collector costs a tenth of the build's time
     exec "$(go_binary)" "$@"

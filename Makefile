@@ -1,0 +1,35 @@
+# The project's commands. Each is a script in hack/; `make help` lists them. Settings are given behind the command,
+# e.g. `make up PLIMSOLL_PORT=8081`, and reach the scripts as environment variables.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check lint format images cluster clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## from a bare machine to a served request: engine, images, kind cluster, operator, quickstart
+	@hack/up.sh
+
+down: ## remove what `make up` made; the cache stays
+	@hack/down.sh
+
+test: ## every tier, on a kind cluster of its own (KEEP=1 keeps it for the next run)
+	@hack/test.sh
+
+check: ## the fast loop, without Docker: lint, types, unit, property and chart tests
+	@hack/check.sh
+
+lint: ## the fast loop's static half
+	@hack/check.sh --static
+
+format: ## rewrite what ruff can mend
+	@hack/format.sh
+
+images: ## build the project's images and what they stand on
+	@hack/images.sh
+
+cluster: ## an empty cluster called plimsoll, for trying things out
+	@hack/cluster.sh
+
+clean: ## `make down`, and remove the test cluster and the cache
+	@hack/down.sh --clean

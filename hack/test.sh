@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# `make test`: every tier, on a kind cluster of its own (plimsoll-test). Programs, images and the fast checks run beside
+# each other; then one pytest run over all tiers, whose closing line is the last line printed.
+# Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_PORT, PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE,
+# PYTEST_ARGS. The tests get KUBECONFIG, PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and
+# PLIMSOLL_OPERATOR_IMAGE, PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
+set -euo pipefail
+run_name="test"
+# shellcheck source=hack/lib/common.sh
+. "${BASH_SOURCE[0]%/*}/lib/common.sh"
+# shellcheck source=hack/lib/foundation.sh
+. "$root/hack/lib/foundation.sh"
+# shellcheck source=hack/lib/venv.sh
+. "$root/hack/lib/venv.sh"
+
+cluster=plimsoll-test
+port=${PLIMSOLL_TEST_PORT:-18080}
+tiers=(tests/unit tests/property tests/chart tests/integration tests/e2e)
+
+# shellcheck disable=SC2329  # `step` calls it
+# The integration tier starts servers of its own; the machine only has to have the programs, not a running cluster.
+postgres_programs() {
+  if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then
+    kept "there already"
+    return
+  fi
+  if [ "$(id -u)" -eq 0 ] && [ -d /etc/apt ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  # shellcheck disable=SC2034  # read by install_packages
+  missing=(postgresql)
+  install_packages
+}
+
+# shellcheck disable=SC2329  # a lane
+check_beside() {
+  step "Python environment" venv_ready
+  step "lint and types" static_checks
+}
+
+only_run
+enough_disk
+port_available "$cluster" "$port" PLIMSOLL_TEST_PORT
+progress_start $((foundation_steps + 5))
+step "PostgreSQL programs" postgres_programs
+beside=(check_beside)
+foundation
+step "cluster" cluster_ready "$cluster" "$way" "$port" "${PLIMSOLL_WORKERS:-1}"
+step "images into the nodes" load_project_images "$cluster" "$way"
+
+cd "$root"
+export PATH=$bin:$PATH KUBECONFIG PLIMSOLL_CLUSTER=$cluster PLIMSOLL_PORT=$port
+export PLIMSOLL_OPERATOR_IMAGE PLIMSOLL_CAPTIONS_IMAGE PLIMSOLL_POSTGRES_IMAGE=$POSTGRES_IMAGE
+KUBECONFIG=$(kubeconfig_of "$cluster")
+PLIMSOLL_OPERATOR_IMAGE=$(project_image operator "$way")
+PLIMSOLL_CAPTIONS_IMAGE=$(project_image captions "$way")
+status=0
+tests_started=$SECONDS
+# shellcheck disable=SC2086  # several arguments in one variable
+"$venv/bin/python" -m pytest "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
+printf 'tests\t%s\n' $((SECONDS - tests_started)) >>"$run/timings"
+
+# From here on nothing is printed: pytest's closing line stays the last one.
+if [ "$status" -ne 0 ]; then
+  rm -rf "$logs/cluster"
+  kind export logs "$logs/cluster" --name "$cluster" --quiet >/dev/null 2>&1 || true
+fi
+if [ "${KEEP:-}" != 1 ]; then cluster_delete "$cluster" >/dev/null 2>&1; fi
+exit "$status"
