@@ -1,0 +1,28 @@
+"""The jobs of this service: ``python -m plimsoll_runtime work captions.worker:jobs``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from plimsoll_runtime.jobs.model import JobKind, PermanentError, Registry, Step
+
+from captions.ocr import recognise
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from psycopg import AsyncConnection
+
+
+async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
+    """The upload that belongs to a job: written in the job's own transaction."""
+    row = await (await connection.execute("SELECT content FROM slide WHERE job_id = %s", [job])).fetchone()
+    if row is None:
+        raise PermanentError("the slide is no longer stored")
+    content: bytes = row[0]
+    return content
+
+
+READ_SLIDE: Final = JobKind("captions.read_slide", (Step("ocr", run=recognise, load=slide_of),))
+
+jobs = Registry(READ_SLIDE)

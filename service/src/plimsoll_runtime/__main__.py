@@ -1,0 +1,101 @@
+"""``python -m plimsoll_runtime serve captions.main:app`` and ``python -m plimsoll_runtime work captions.worker:jobs``.
+
+The order of this file is its point: the handler for SIGTERM is in place before anything heavy is imported, so a pod
+that is deleted while it starts goes at once, as PID 1 too, where the kernel drops signals that have no handler.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import argparse
+    import socket
+
+    from plimsoll_runtime.settings import Settings
+
+USAGE_EXIT: Final = 2
+NOT_STARTED_EXIT: Final = 3
+
+
+def leave(signum: int, _: object) -> None:
+    """Exit at once: nothing has been opened yet, and unwinding an import could swallow an exception."""
+    os._exit(128 + signum)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, check the environment, and become a web process, a worker, or the supervisor of several."""
+    arguments = _parser().parse_args(argv)
+    from plimsoll_runtime import logs  # noqa: PLC0415 - after the handler, as the docstring says
+    from plimsoll_runtime.errors import SettingsError  # noqa: PLC0415 - likewise
+    from plimsoll_runtime.settings import get_settings  # noqa: PLC0415 - likewise
+
+    try:
+        settings = get_settings()
+        logs.configure()
+        return _serve(arguments, settings) if arguments.command == "serve" else _work(arguments, settings)
+    except SettingsError as error:
+        print(f"plimsoll_runtime: {error}", file=sys.stderr)  # noqa: T201 - one sentence to a person, not a log line
+        return USAGE_EXIT
+
+
+def _parser() -> argparse.ArgumentParser:
+    import argparse  # noqa: PLC0415 - as above
+
+    parser = argparse.ArgumentParser(prog="plimsoll_runtime", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve an ASGI app with the contract's drain and deadlines")
+    serve.add_argument("target", metavar="package.module:app")
+    serve.add_argument("--fd", type=int, help="a bound socket, lent by a supervisor")
+    work = commands.add_parser("work", help="run the steps of durable jobs")
+    work.add_argument("target", metavar="package.module:jobs")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    try:
+        listener = _listener(arguments.fd, settings.port)
+    except OSError as error:
+        print(f"plimsoll_runtime: cannot listen on port {settings.port}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
+        return NOT_STARTED_EXIT
+    if settings.web_concurrency > 1:
+        return _supervise(arguments, settings, listener)
+    from plimsoll_runtime.server import serve  # noqa: PLC0415 - a supervisor needs none of it
+
+    return serve(arguments.target, settings=settings, listener=listener)
+
+
+def _work(arguments: argparse.Namespace, settings: Settings) -> int:
+    if settings.web_concurrency > 1:
+        return _supervise(arguments, settings, None)
+    from plimsoll_runtime.jobs.worker import work  # noqa: PLC0415 - a supervisor needs none of it
+
+    return work(arguments.target, settings=settings)
+
+
+def _listener(fd: int | None, port: int) -> socket.socket:
+    """Bound, not listening: a client is refused, rather than parked, until the app has started."""
+    import socket  # noqa: PLC0415 - as above
+
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("0.0.0.0", port))  # noqa: S104 - a pod's own network namespace
+    return listener
+
+
+def _supervise(arguments: argparse.Namespace, settings: Settings, listener: socket.socket | None) -> int:
+    from plimsoll_runtime.supervisor import Supervisor  # noqa: PLC0415 - one process per pod needs none of it
+
+    command = [arguments.command, arguments.target]
+    return Supervisor(command, count=settings.web_concurrency, listener=listener).run()
+
+
+if __name__ == "__main__":
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, leave)
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The error tree.
+
+    PlimsollError
+    ├── SettingsError         the environment breaks the contract; said in one sentence, exit code 2
+    └── ServiceError          a request that cannot be served; carries its HTTP status
+        ├── NotFoundError           404
+        ├── ConflictError           409
+        ├── TooLargeError           413
+        ├── UnsupportedMediaError   415
+        ├── UnprocessableError      422
+        └── BusyError               503, with Retry-After
+
+A service derives its own errors from these; a class's docstring is its default sentence. They are Starlette's
+HTTPExceptions too, since FastAPI lets only those pass when they are raised while it reads a body (``limits``).
+``problems`` turns them into answers; ``jobs.model`` has the one that a job's step raises.
+"""
+
+from __future__ import annotations
+
+import inspect
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PlimsollError(Exception):
+    """Something that Plimsoll's runtime can name."""
+
+
+class SettingsError(PlimsollError):
+    """The environment does not honour the contract."""
+
+
+class ServiceError(PlimsollError, HTTPException):
+    """The request cannot be served."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    default_headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str | None = None) -> None:
+        HTTPException.__init__(
+            self,
+            status_code=self.status,
+            detail=detail or inspect.cleandoc(type(self).__doc__ or self.status.phrase),
+            headers=self.default_headers,
+        )
+
+
+class NotFoundError(ServiceError):
+    """There is no such thing here."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class ConflictError(ServiceError):
+    """This contradicts what is already stored."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class TooLargeError(ServiceError):
+    """The request is larger than this service takes."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMediaError(ServiceError):
+    """This kind of content cannot be read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class UnprocessableError(ServiceError):
+    """The content is well-formed but cannot be processed."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class BusyError(ServiceError):
+    """The service cannot take this request at the moment; try again shortly."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    default_headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}

@@ -1,0 +1,137 @@
+"""The environment, read once and frozen: the operator writes it, everything in the process reads it from here.
+
+A wrong environment is one sentence on stderr and exit code 2, before anything is opened; the sentence never repeats a
+value, since the value may hold a password. Tests build ``Settings(database_url=..., ...)`` in memory.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from plimsoll_runtime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+
+
+class DatabaseUrl:
+    """A PostgreSQL URL that cannot be printed by accident.
+
+    libpq itself parses it, for the web's pool, the workers and the migrations alike, so that no two readings differ.
+    """
+
+    __slots__ = ("_parts", "_uri")
+
+    def __init__(self, text: str) -> None:
+        scheme = next((scheme for scheme in SCHEMES if text.startswith(scheme)), None)
+        if scheme is None:
+            raise ValueError("is not a URL of the form postgresql://user:password@host:5432/database")
+        self._uri = f"postgresql://{text.removeprefix(scheme)}"
+        try:
+            self._parts = conninfo_to_dict(self._uri)
+        except ProgrammingError:
+            raise ValueError(
+                "is not a URL that libpq can read (special characters in a password must be percent-encoded)"
+            ) from None
+
+    def reveal(self) -> str:
+        """The whole URL, for libpq only."""
+        return self._uri
+
+    @property
+    def where(self) -> str:
+        """What may be said of it in a log: host, port, database."""
+        host, port = self._parts.get("host") or "localhost", self._parts.get("port") or 5432
+        return f"{host}:{port}/{self._parts.get('dbname') or ''}"
+
+    def __repr__(self) -> str:
+        return f"DatabaseUrl(***@{self.where})"
+
+
+def _database_url(value: object) -> object:
+    return DatabaseUrl(value) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The contract. Names are the environment's own, in lower case."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    database_url: Annotated[DatabaseUrl, NoDecode, BeforeValidator(_database_url)]
+    """Where PostgreSQL is, and as whom to go there."""
+
+    db_pool_size: Annotated[int, Field(ge=1)] = 5
+    """Web: connections that a process keeps. Worker: all that a process opens, its listening one included."""
+
+    db_max_overflow: Annotated[int, Field(ge=0)] = 0
+    """Web: connections that a process may open beyond its pool, and closes again."""
+
+    web_concurrency: Annotated[int, Field(ge=1)] = 1
+    """Processes in this pod, web or workers."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Where the web process listens; 0 lets the kernel choose."""
+
+    pgappname: str = "plimsoll"
+    """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""
+
+    plimsoll_drain_seconds: Annotated[float, Field(ge=0)] = 5
+    """How long to go on accepting after SIGTERM; 0 switches the drain off."""
+
+    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 30
+    """How long requests in flight may take to finish once the drain is over."""
+
+    plimsoll_lifespan_seconds: Annotated[float, Field(gt=0)] = 5
+    """How long the app may take to close what it opened."""
+
+    plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0)] = 30
+    """How long a worker goes on with the steps in its hands after SIGTERM, before it hands them back."""
+
+    plimsoll_job_lease_seconds: Annotated[float, Field(gt=0)] = 8
+    """How long a step stays with a worker that has fallen silent."""
+
+    plimsoll_job_poll_seconds: Annotated[float, Field(gt=0)] = 1
+    """How often a worker looks for work that no notification told it of, and for leases that have run out."""
+
+    plimsoll_job_concurrency: Annotated[int, Field(ge=1)] = 1
+    """Steps that one worker process runs at a time."""
+
+    @property
+    def pool_timeout_seconds(self) -> float:
+        """How long a request waits for a connection: well within its deadline, so that 503 is an answer in time."""
+        return min(5.0, self.plimsoll_request_deadline_seconds / 3)
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: it is wrong; one sentence names every variable that is.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    name = "_".join(str(part) for part in error["loc"]).upper()
+    if error["type"] == "missing":
+        return f"{name} is not set"
+    return f"{name} {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings; as a FastAPI dependency it can be overridden."""
+    return Settings.load()

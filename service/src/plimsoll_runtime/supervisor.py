@@ -1,0 +1,95 @@
+"""Several processes in one pod, when WEB_CONCURRENCY > 1: web processes on one socket, or workers.
+
+The parent imports no app and opens no connection. It binds the socket and lends it to its children, forwards SIGTERM
+and SIGINT, closes its own copy of the socket at that moment (or late clients would hang in a backlog that nobody
+serves) and replaces a child that died. A child that ends within seconds of its start is not replaced: the pod fails,
+and Kubernetes' own backoff takes over.
+
+Signals are blocked and waited for, not handled: nothing to race with, and as PID 1 none is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+SETTLED_SECONDS: Final = 10.0
+AWAITED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Supervisor:
+    """Keeps ``count`` processes of the same command alive until told to stop.
+
+    Args:
+        command: arguments to ``python -m plimsoll_runtime``.
+        count: how many processes.
+        listener: the socket they share, if they serve.
+    """
+
+    def __init__(self, command: Sequence[str], *, count: int, listener: socket.socket | None) -> None:
+        self._command = list(command)
+        self._count = count
+        self._listener = listener
+        self._children: dict[int, float] = {}
+        self._stopping = False
+        self._code = 0
+
+    def run(self) -> int:
+        """Until the last child has ended; returns the worst exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
+        if self._listener is not None:
+            self._listener.set_inheritable(True)
+            self._command += ["--fd", str(self._listener.fileno())]
+        for _ in range(self._count):
+            self._start()
+        while self._children:
+            received = signal.sigwait(AWAITED)
+            if received == signal.SIGCHLD:
+                self._reap()
+            else:
+                self._stop(received)
+        return self._code
+
+    def _start(self) -> None:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "plimsoll_runtime", *self._command],
+            os.environ | {"WEB_CONCURRENCY": "1"},
+            setsigmask=(),
+        )
+        self._children[pid] = time.monotonic()
+
+    def _reap(self) -> None:
+        for pid, started in list(self._children.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            del self._children[pid]
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                self._code = max(self._code, code if code >= 0 else 128 - code)
+                continue
+            log.error("process died", pid=pid, exit_code=code)
+            if time.monotonic() - started < SETTLED_SECONDS:
+                self._code = code if code > 0 else 1
+                self._stop(signal.SIGTERM)
+            else:
+                self._start()
+
+    def _stop(self, received: int) -> None:
+        self._stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for pid in self._children:
+            os.kill(pid, received)
