@@ -44,11 +44,9 @@ engine_start() {
   fi
   # A session of its own: the engine outlives this run, and no descriptor of ours, the lock least of all, stays open in it.
   setsid dockerd "${options[@]}" >>"$engine_log" 2>&1 </dev/null 3>&- 9>&- &
-  local tries
-  for tries in $(seq 120); do
+  local daemon=$! deadline=$((SECONDS + 60))
+  while [ "$SECONDS" -lt "$deadline" ] && kill -0 "$daemon" 2>/dev/null; do
     if engine_answers; then return; fi
-    # A few seconds' grace: the pid file appears only when dockerd has settled in.
-    if [ "$tries" -gt 20 ] && ! engine_is_ours; then break; fi
     sleep 0.5
   done
   die "the Docker engine did not start; the reason is at the end of $engine_log: $(grep -v level=info "$engine_log" | tail -n 1)"
