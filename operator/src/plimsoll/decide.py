@@ -253,6 +253,16 @@ def _migration(observed: Observed, *, claim: Claim, before: tuple[Manifest, ...]
         return None
     name = migration.job_name(service, migrations)
     job = observed.children.get(("Job", name))
+    if job is None and observed.live(migration.PART):
+        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
+        message = "Waits until the migration of an earlier image has stopped: two never run at once."
+        return Decision(
+            claim=claim,
+            apply=before,
+            delete=superseded,
+            findings=_waits(Reason.MIGRATING, message),
+            requeue_after=UNSETTLED_SECONDS,
+        )
     if job is None:
         # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
         manifest = stamped(migration.job(service, migrations))

@@ -37,6 +37,10 @@ def build_registry(*, queue: WorkQueue, healthy: Callable[[], str | None]) -> ko
     registry = kopf.OperatorRegistry()
     waker = _Waker(queue)
 
+    @kopf.on.login(id="login", registry=registry)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own arguments
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     @kopf.on.event(GROUP, VERSION, "connectionbudgets", id="wake-budget", registry=registry)
     async def wake_budget(meta: Any, type: str | None, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's own names
         waker.wake(Kind.BUDGET, meta, type)

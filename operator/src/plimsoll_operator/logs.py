@@ -28,11 +28,12 @@ def configure(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # one line per event of every object says nothing
+    for chatty in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):  # a line per event and per probe
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _STUCK_SECONDS = 300.0
-"""A key that has been ready for so long means that no worker gets to it: the process is stuck and is better restarted."""
+"""A key that waits for so long means that no worker gets to it: the process is stuck, and better restarted."""
 
 
 async def run(settings: Settings) -> None:
     """Runs the operator until it is told to stop."""
     cluster = await Cluster.connect()
-    queue: WorkQueue
-    reconciler = Reconciler(
-        cluster=cluster, settings=settings, wake=lambda key: queue.add(key)
-    )  # the two need each other
-    queue = WorkQueue(reconcile=reconciler.reconcile, workers=settings.concurrency)
+    queue = WorkQueue(workers=settings.concurrency)
+    reconciler = Reconciler(cluster=cluster, settings=settings, wake=queue.add)
     metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
     metrics.QUEUE_OLDEST.set_function(queue.oldest_seconds)
     start_http_server(settings.metrics_port)
-    tasks = [asyncio.create_task(queue.run()), asyncio.create_task(_every(settings.resync_seconds, reconciler.resync))]
+    tasks = [
+        asyncio.create_task(queue.run(reconciler.reconcile)),
+        asyncio.create_task(_every(settings.resync_seconds, reconciler.resync)),
+    ]
     try:
         await kopf.operator(
             registry=build_registry(queue=queue, healthy=lambda: _problem(queue, tasks)),

@@ -1,6 +1,6 @@
 """The work queue between the watches and the reconciler: single flight per key, coalescing, backoff, bounded.
 
-kopf's handlers call ``add``; ``run`` calls the reconciler. The rules:
+kopf's handlers call ``add``; ``run`` hands the keys to the reconciler. The rules:
 
 - never two reconciles of one key at once; an ``add`` during a run causes exactly one more run after it;
 - a failing key backs off exponentially with jitter; an event during the *failing run* does not shorten the wait, an
@@ -53,7 +53,6 @@ class Done:
 class WorkQueue:
     """Keys that wait to be reconciled."""
 
-    reconcile: Callable[[Key], Awaitable[Done]]
     workers: int = 8
     backoff_base_seconds: float = 0.5
     backoff_cap_seconds: float = 120.0
@@ -64,7 +63,11 @@ class WorkQueue:
     _dirty: set[Key] = field(default_factory=set)
     _failures: dict[Key, int] = field(default_factory=dict)
     _timers: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._idle.set()
 
     def __len__(self) -> int:
         return len(self._queued)
@@ -91,19 +94,18 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._fire, key)
 
-    async def run(self) -> None:
+    async def run(self, reconcile: Callable[[Key], Awaitable[Done]]) -> None:
         """Works until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self.workers):
-                group.create_task(self._work())
+                group.create_task(self._work(reconcile))
 
     async def drain(self, seconds: float) -> None:
         """Starts nothing more, and waits up to ``seconds`` for what is under way."""
         self._stopping = True
         try:
             async with asyncio.timeout(seconds):
-                while self._active:
-                    await asyncio.sleep(0.05)
+                await self._idle.wait()
         except TimeoutError:
             log.warning("stopped with reconciles under way", keys=[str(key) for key in self._active])
 
@@ -111,21 +113,24 @@ class WorkQueue:
         self._timers.pop(key, None)
         self.add(key)
 
-    async def _work(self) -> None:
+    async def _work(self, reconcile: Callable[[Key], Awaitable[Done]]) -> None:
         while True:
             key = await self._ready.get()
             self._queued.pop(key, None)
             if self._stopping:
                 continue
             self._active.add(key)
+            self._idle.clear()
             try:
-                await self._once(key)
+                await self._once(key, reconcile)
             finally:
                 self._active.discard(key)
+                if not self._active:
+                    self._idle.set()
 
-    async def _once(self, key: Key) -> None:
+    async def _once(self, key: Key, reconcile: Callable[[Key], Awaitable[Done]]) -> None:
         try:
-            done = await self.reconcile(key)
+            done = await reconcile(key)
         except Exception as error:  # noqa: BLE001 - whatever fails, this worker goes on with the next key
             self._failed(key, error)
             return

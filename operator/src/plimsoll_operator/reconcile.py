@@ -3,8 +3,8 @@
 The queue calls ``Reconciler.reconcile`` with a key. What a key's last run did is not remembered anywhere; only which
 services wait for room in which budget is, so that they are woken when some is freed (a restart wakes everyone anyway).
 
-A budget's ledger has one writer at a time: every read-decide-write of its status happens under the budget's lock, and is
-guarded by the resourceVersion besides, for the case of a second operator.
+A budget's ledger has one writer at a time: every read-decide-write of its status happens under the budget's lock, and
+is guarded by the resourceVersion besides, for the case of a second operator.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from plimsoll_operator.queue import Done, Key, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
+    from plimsoll.api.connectionbudget import ClaimStatus, ConnectionBudgetStatus
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
     from plimsoll.api.meta import Manifest
     from plimsoll.budget.capacity import ServerFacts
-    from plimsoll.budget.ledger import Ledger
+    from plimsoll.budget.ledger import Claim, Ledger
 
     from plimsoll_operator.cluster import Cluster
     from plimsoll_operator.settings import Settings
@@ -246,38 +246,42 @@ class Reconciler:
     async def _release(self, key: Key, *, service: FastAPIService | None, pods: tuple[PodView, ...]) -> bool:
         """Lets claims and PriorityClasses follow the pods of objects that are no more; whether some are still there."""
         left = False
-        for manifest in await self.cluster.list("ConnectionBudget"):
-            budget = ConnectionBudget.model_validate(manifest)
+        for found in await self.cluster.list("ConnectionBudget"):
+            budget = ConnectionBudget.model_validate(found)
             where = budget.metadata.namespace, budget.metadata.name
             current = service.metadata.uid if service is not None and service.budget_key == where else None
-            stale = [
-                c
-                for c in budget.status.claims
-                if (c.namespace, c.name) == (key.namespace, key.name) and c.uid != current
-            ]
-            if not stale:
-                continue
-            async with self._locks[where]:
-                manifest = await self.cluster.get("ConnectionBudget", *where)
-                budget = ConnectionBudget.model_validate(manifest)
-                ledger = ledger_of(budget, now=self.clock())
-                after = released(
-                    ledger,
-                    budget="/".join(where),
-                    namespace=key.namespace,
-                    name=key.name,
-                    current_uid=current,
-                    pods=pods,
-                )
-                await self._write_ledger(manifest, budget, after)
-            left = left or any(
-                (c.namespace, c.name) == (key.namespace, key.name) and c.uid != current for c in after.claims
-            )
+            if _has_stale_claim(budget, key, current_uid=current):
+                left |= await self._follow_pods(where, key, current_uid=current, pods=pods)
         uid = service.metadata.uid if service is not None else None
         classes = await self.cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, SERVICE: key.name})
         for name in orphans(classes, current_uid=uid, pods=pods):
             await self.cluster.delete("PriorityClass", "", name)
         return left
+
+    async def _follow_pods(
+        self, where: tuple[str, str], key: Key, *, current_uid: str | None, pods: tuple[PodView, ...]
+    ) -> bool:
+        async with self._locks[where]:
+            manifest = await self.cluster.get("ConnectionBudget", *where)
+            budget = ConnectionBudget.model_validate(manifest)
+            after = released(
+                ledger_of(budget, now=self.clock()),
+                budget="/".join(where),
+                namespace=key.namespace,
+                name=key.name,
+                current_uid=current_uid,
+                pods=pods,
+            )
+            await self._write_ledger(manifest, budget, after)
+        return any(_is_stale(claim, key, current_uid=current_uid) for claim in after.claims)
+
+
+def _is_stale(claim: Claim | ClaimStatus, key: Key, *, current_uid: str | None) -> bool:
+    return (claim.namespace, claim.name) == (key.namespace, key.name) and claim.uid != current_uid
+
+
+def _has_stale_claim(budget: ConnectionBudget, key: Key, *, current_uid: str | None) -> bool:
+    return any(_is_stale(claim, key, current_uid=current_uid) for claim in budget.status.claims)
 
 
 def _ready(status: ConnectionBudgetStatus) -> str:
