@@ -138,14 +138,19 @@ def schema_of(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     if "description" in result:
         result["description"] = " ".join(result["description"].replace("``", "'").split())
     if "properties" in node:
-        result["properties"] = {name: schema_of(child, definitions) for name, child in node["properties"].items()}
-        for name, child in node["properties"].items():
-            # A part that may be left out still has its own defaults: they apply to an object, so it must be there.
-            if name not in node.get("required", ()) and "$ref" in child and "properties" in result["properties"][name]:
-                result["properties"][name]["default"] = {}
+        result["properties"] = _properties(node, definitions)
     if "items" in node:
         result["items"] = schema_of(node["items"], definitions)
     return result
+
+
+def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: schema_of(child, definitions) for name, child in node["properties"].items()}
+    for name, child in node["properties"].items():
+        # A part that may be left out still has its own defaults: they apply to an object, so it must be there.
+        if name not in node.get("required", ()) and "$ref" in child and "properties" in properties[name]:
+            properties[name]["default"] = {}
+    return properties
 
 
 def crd(kind: Kind) -> Manifest:
