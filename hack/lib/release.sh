@@ -6,7 +6,8 @@ operator_namespace=plimsoll-system
 quickstart_namespace=demo
 
 # operator_installed NAME WAY: the chart with the operator's image under its hash. The release carries a label with the
-# hash of chart and image, so that an unchanged one is left alone and the history stays readable.
+# hash of chart and image, so that an unchanged one is left alone and the history stays readable. Fields that somebody
+# changed by hand are taken back (--force-conflicts): the run ends with what the repository says.
 operator_installed() {
   local name=$1 image label
   image=$(project_image operator "$2")
@@ -15,7 +16,7 @@ operator_installed() {
     kept "installed before"
     return
   fi
-  in_cluster "$name" helm upgrade --install plimsoll "$root/chart" --namespace "$operator_namespace" --create-namespace \
+  in_cluster "$name" helm upgrade --install plimsoll "$root/chart" --namespace "$operator_namespace" --create-namespace --force-conflicts \
     --labels "content=$label" --set "image.repository=${image%:*}" --set "image.tag=${image##*:}"
   in_cluster "$name" kubectl rollout status deployment --namespace "$operator_namespace" --timeout=180s ||
     die "the operator did not become ready within 180 s: $(in_cluster "$name" kubectl get pods --namespace "$operator_namespace" --no-headers | tail -3); see \"kubectl logs --namespace $operator_namespace deployment/plimsoll\""
@@ -37,7 +38,7 @@ quickstart_ready() {
   applied=$(quickstart "$2" | in_cluster "$name" kubectl apply --filename -)
   echo "$applied"
   while :; do
-    waiting=$(not_ready "$name")
+    waiting=$(not_ready "$name" "$2")
     if [ -z "$waiting" ]; then break; fi
     if [ "$SECONDS" -ge "$deadline" ]; then
       explain_not_ready "$name"
@@ -45,15 +46,17 @@ quickstart_ready() {
 $waiting
     what the cluster says is in $logs/quickstart.log; after mending it, run this command again"
     fi
-    detail "waiting for $(head -1 <<<"$waiting" | cut -c1-70)"
+    detail "$(head -1 <<<"$waiting" | sed 's/^ *//' | cut -c1-70)"
     sleep 1
   done
   if ! grep --quiet --invert-match ' unchanged$' <<<"$applied"; then kept "unchanged, Ready"; fi
 }
 
-# One line for each object that is not Ready yet, with the message of its condition.
+# not_ready NAME WAY: a line for each of the quickstart's objects that is not Ready yet, with its condition's message.
+# What else somebody applied beside it is not waited for.
 not_ready() {
-  in_cluster "$1" kubectl get connectionbudgets,fastapiservices --namespace "$quickstart_namespace" --output=json | jq --raw-output '.items[]
+  quickstart "$2" | in_cluster "$1" kubectl get --filename - --output=json | jq --raw-output '.items[]
+    | select(.apiVersion | startswith("plimsoll.dev/"))
     | . as $object | ([.status.conditions[]? | select(.type == "Ready")] | first) as $ready
     | select($ready.status != "True" or ($ready.observedGeneration // .metadata.generation) != .metadata.generation)
     | "    \($object.kind) \($object.metadata.name): \($ready.reason // "no Ready condition yet") \($ready.message // "")"'
