@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from plimsoll.render.names import BUDGET, COMPONENT, CONNECTIONS, SERVICE_UID
+from plimsoll.render.names import BUDGET, COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
-
-CHILD_KINDS = ("Deployment", "Service", "ResourceQuota", "Job", "PriorityClass")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +56,10 @@ class DeploymentView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodView:
-    """A pod that exists, and what it can open. Pods that have ended are not seen: they hold nothing."""
+    """A pod that exists, and what it can open."""
 
+    namespace: str
+    service: str
     part: str
     uid: str
     """The uid of the service that it belongs to."""
@@ -74,12 +74,19 @@ class PodView:
         meta = manifest["metadata"]
         labels, annotations = meta.get("labels", {}), meta.get("annotations", {})
         return cls(
+            namespace=meta.get("namespace", ""),
+            service=labels.get(SERVICE, ""),
             part=labels.get(COMPONENT, ""),
             uid=labels.get(SERVICE_UID, ""),
             budget=annotations.get(BUDGET, ""),
             connections=Connections(int(annotations.get(CONNECTIONS, "0"))),
             terminating="deletionTimestamp" in meta,
         )
+
+
+def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
+    """The pods that can hold connections; one that has ended is an object without processes."""
+    return tuple(PodView.of(pod) for pod in pods if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

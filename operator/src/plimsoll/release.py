@@ -13,15 +13,29 @@ from plimsoll.render.names import SERVICE_UID
 from plimsoll.units import total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from plimsoll.api.meta import Manifest
     from plimsoll.budget.ledger import Claim, Ledger
     from plimsoll.observed import PodView
 
 
+def stale(claims: Iterable[Claim], *, namespace: str, name: str, current_uid: str | None) -> tuple[Claim, ...]:
+    """The claims under this name that are not those of the object that claims now (``None``: nothing claims now)."""
+    return tuple(
+        each for each in claims if (each.namespace, each.name) == (namespace, name) and each.uid != current_uid
+    )
+
+
 def released(
-    ledger: Ledger, *, budget: str, namespace: str, name: str, current_uid: str | None, pods: Iterable[PodView]
+    ledger: Ledger,
+    *,
+    budget: str,
+    namespace: str,
+    name: str,
+    current_uid: str | None,
+    pods: Iterable[PodView],
+    makers: Collection[str] = (),
 ) -> Ledger:
     """The ledger after claims of ``namespace/name`` that are no longer current have followed their pods.
 
@@ -32,10 +46,11 @@ def released(
         name: the service's name.
         current_uid: uid of the service that claims from this budget now; ``None`` where there is none.
         pods: every pod that carries the service's name, whichever object it belongs to.
+        makers: uids of services of which something is left that can make pods; their claims stay as they are.
     """
     there = tuple(pods)
-    for claim in ledger.claims:
-        if (claim.namespace, claim.name) == (namespace, name) and claim.uid != current_uid:
+    for claim in stale(ledger.claims, namespace=namespace, name=name, current_uid=current_uid):
+        if claim.uid not in makers:
             ledger = ledger.with_claim(_followed(claim, budget=budget, pods=there))
     return ledger
 

@@ -47,6 +47,7 @@ RESOURCES: Final = {
     "Job": Resource("batch", "v1", "jobs"),
     "Pod": Resource("", "v1", "pods"),
     "PriorityClass": Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False),
+    "ReplicaSet": Resource("apps", "v1", "replicasets"),
     "ResourceQuota": Resource("", "v1", "resourcequotas"),
     "Secret": Resource("", "v1", "secrets"),
     "Service": Resource("", "v1", "services"),

@@ -36,7 +36,7 @@ async def run(settings: Settings) -> None:
     """Runs the operator until it is told to stop."""
     cluster = await Cluster.connect()
     queue = WorkQueue(workers=settings.concurrency)
-    reconciler = Reconciler(cluster=cluster, settings=settings, wake=queue.add)
+    reconciler = Reconciler.build(cluster=cluster, settings=settings, wake=queue.add)
     metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
     metrics.QUEUE_OLDEST.set_function(queue.oldest_seconds)
     start_http_server(settings.metrics_port)
