@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.budget.demand import WEB, Demand, WorkloadDemand, demand
+from plimsoll.budget.demand import Demand, WorkloadDemand, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger
 from plimsoll.conditions import ConditionType, Finding, Progress, Reason, summary
 from plimsoll.explain import over_budget
+from plimsoll.overlap import guard_in_force, is_settled, part_of, transition
 from plimsoll.render import deployment, guard, migration
 from plimsoll.render.names import COMPONENT, SERVICE_UID, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import is_current, stamped
-from plimsoll.units import Connections, total
+from plimsoll.units import Connections
 
 if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
@@ -127,45 +128,6 @@ def decide(observed: Observed) -> Decision:
     return _shrink_first(observed, wanted=wanted, claim=claim)
 
 
-def transition(observed: Observed, wanted: Demand) -> Connections:
-    """What could be opened at worst on the way from the pods that exist to the pods that are wanted.
-
-    Per workload: its guard lets at most as many pods exist as are wanted (or as there are already, if more), and while
-    dearer old pods exist, the old ReplicaSet may still replace one of its own.
-    """
-    parts = {part_of(workload): workload for workload in wanted.workloads}
-    existing = {pod.part for pod in observed.pods}
-    bounds = [
-        max(observed.live(part), max(workload.cost.connections, observed.dearest(part)) * workload.pods)
-        for part, workload in parts.items()
-    ]
-    leaving = [observed.live(part) for part in existing - set(parts) - {migration.PART}]
-    migrating = max(wanted.migration, observed.live(migration.PART))
-    return total([*bounds, *leaving, migrating])
-
-
-def part_of(workload: WorkloadDemand) -> str:
-    """The component label of a workload's pods."""
-    return WEB if workload.name == WEB else component(workload.name.removeprefix("jobs "))
-
-
-def is_settled(observed: Observed, wanted: Demand) -> bool:
-    """Whether every pod that exists has the wanted shape, none is leaving, and every workload has arrived."""
-    costs = {part_of(workload): workload.cost.connections for workload in wanted.workloads}
-    views = {view.part: view for view in observed.deployments()}
-    return (
-        set(views) == set(costs)
-        and all(view.settled for view in views.values())
-        and all(
-            not pod.terminating and pod.connections == costs.get(pod.part)
-            for pod in observed.pods
-            if pod.part != migration.PART
-        )
-        and not observed.live(migration.PART)
-        and all(_guard_in_force(observed, workload) for workload in wanted.workloads)
-    )
-
-
 def _claim(service: FastAPIService, *, wanted: Demand, grant: Grant) -> Claim:
     meta = service.metadata
     arithmetic = (
@@ -189,7 +151,7 @@ def _roll_out(observed: Observed, *, wanted: Demand, claim: Claim) -> Decision:
         keep = {("Job", migration.job_name(service, migrations))}
     else:
         keep = set()
-    if not all(_guard_in_force(observed, workload) for workload in wanted.workloads):
+    if not all(guard_in_force(observed, workload) for workload in wanted.workloads):
         message = "Waits until the API server enforces the ResourceQuotas that keep the pods within the claim."
         return Decision(
             claim=claim,
@@ -234,15 +196,6 @@ def _shrink_first(observed: Observed, *, wanted: Demand, claim: Claim) -> Decisi
 def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, Manifest]:
     part = part_of(workload)
     return guard.priority_class(observed.service, part), guard.quota(observed.service, part, pods=workload.pods)
-
-
-def _guard_in_force(observed: Observed, workload: WorkloadDemand) -> bool:
-    """Whether the API server enforces the workload's quota as wanted: it goes by the quota's status, not its spec."""
-    live = observed.children.get(("ResourceQuota", guard.quota_name(observed.service, part_of(workload))), {})
-    wanted = str(workload.pods)
-    return bool(
-        live.get("spec", {}).get("hard", {}).get("pods") == wanted == live.get("status", {}).get("hard", {}).get("pods")
-    )
 
 
 def _migration(observed: Observed, *, claim: Claim, before: tuple[Manifest, ...]) -> Decision | None:

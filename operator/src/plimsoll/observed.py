@@ -89,6 +89,16 @@ def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
     return tuple(PodView.of(pod) for pod in pods if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"})
 
 
+def makers(workloads: Iterable[Manifest], *, budget: str) -> frozenset[str]:
+    """The uids of the services for which a Deployment or ReplicaSet can still make pods that connect to ``budget``."""
+    return frozenset(
+        each["metadata"].get("labels", {}).get(SERVICE_UID, "")
+        for each in workloads
+        if each["spec"].get("replicas", 1)
+        and each["spec"]["template"]["metadata"].get("annotations", {}).get(BUDGET) == budget
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
     """Everything that one decision about a service rests on."""

@@ -12,7 +12,7 @@ from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.conditions import ConditionType, Reason
 from plimsoll.decide import decide, ledger_of
 from plimsoll.errors import NotFound
-from plimsoll.observed import Observed, running
+from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale
 from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
 from plimsoll.report import report
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
+    from plimsoll.api.meta import Manifest
     from plimsoll.decide import Decision
     from plimsoll.observed import PodView
     from plimsoll.units import Connections
@@ -55,11 +56,13 @@ class Services:
         """One look at one service."""
         cluster = self.book.cluster
         service = await self._read(key)
+        # Guards before pods: what a guard in force lets through is then among the pods that are seen after it.
+        children = await self._children(service) if service is not None else []
         pods = running(await cluster.list("Pod", namespace=key.namespace, labels={SERVICE: key.name}))
         left = await self._release(key, service=service, pods=pods)
         if service is None:
             return Done(requeue_after=_RELEASE_SECONDS if left else None)
-        observed, decision, held = await self._settle_claim(await self._observe(service, pods))
+        observed, decision, held = await self._settle_claim(self._observed(service, children, pods))
         applied = [await cluster.apply(manifest) for manifest in decision.apply]
         for kind, name in decision.delete:
             await cluster.delete(kind, key.namespace, name)
@@ -82,20 +85,24 @@ class Services:
         service = FastAPIService.model_validate(manifest)
         return None if service.metadata.deletion_timestamp else service
 
-    async def _observe(self, service: FastAPIService, pods: Iterable[PodView]) -> Observed:
-        """All that a decision about ``service`` rests on, but for the budget, which is read under its lock."""
+    async def _children(self, service: FastAPIService) -> list[Manifest]:
+        """Everything that this very object owns."""
         cluster, meta = self.book.cluster, service.metadata
         mine = {SERVICE_UID: meta.uid}
         lists = await asyncio.gather(
             *(cluster.list(kind, namespace=meta.namespace, labels=mine) for kind in _CHILDREN),
             cluster.list("PriorityClass", labels=mine),
         )
+        return [child for found in lists for child in found]
+
+    def _observed(self, service: FastAPIService, children: Iterable[Manifest], pods: Iterable[PodView]) -> Observed:
+        """All that a decision about ``service`` rests on, but for the budget, which is read under its lock."""
         budget = "/".join(service.budget_key)
         return Observed(
             service=service,
             budget=None,
-            children={(child["kind"], child["metadata"]["name"]): child for found in lists for child in found},
-            pods=tuple(pod for pod in pods if pod.uid == meta.uid and pod.budget == budget),
+            children={(child["kind"], child["metadata"]["name"]): child for child in children},
+            pods=tuple(pod for pod in pods if pod.uid == service.metadata.uid and pod.budget == budget),
             now=self.book.clock(),
         )
 
@@ -132,10 +139,10 @@ class Services:
 
     async def _follow_pods(self, where: Where, key: Key, *, current_uid: str | None, pods: tuple[PodView, ...]) -> bool:
         cluster = self.book.cluster
-        makers = [
-            maker
+        workloads = [
+            workload
             for kind in _MAKERS
-            for maker in await cluster.list(kind, namespace=key.namespace, labels={SERVICE: key.name})
+            for workload in await cluster.list(kind, namespace=key.namespace, labels={SERVICE: key.name})
         ]
         async with self.book.opened(where) as page:
             ledger = released(
@@ -145,7 +152,7 @@ class Services:
                 name=key.name,
                 current_uid=current_uid,
                 pods=pods,
-                makers={maker["metadata"]["labels"].get(SERVICE_UID, "") for maker in makers} - {current_uid or ""},
+                makers=makers(workloads, budget="/".join(where)),
             )
             await self.book.write_ledger(page, ledger)
         return bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current_uid))
