@@ -23,11 +23,12 @@ debian_root() {
   sources=$(debian_sources)
   if [ -n "$sources" ]; then option=(-); fi
   mkdir -p "${file%/*}"
-  mmdebstrap --quiet --format=tar --variant="$variant" --include="$packages" \
+  # mmdebstrap hands the next free descriptor to a shell that knows only those below 10: ours are closed for it.
+  mmdebstrap --format=tar --variant="$variant" --include="$packages" \
     --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-    "$@" "$SUITE" "$file.new" "${option[@]}" <<<"$sources"
+    "$@" "$SUITE" "$file.new" "${option[@]}" <<<"$sources" 3>&- 9>&-
   mv "$file.new" "$file"
 }
 
