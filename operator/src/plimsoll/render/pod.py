@@ -86,6 +86,7 @@ def template(service: FastAPIService, process: Process) -> Manifest:
         },
         "spec": {
             "automountServiceAccountToken": False,
+            "enableServiceLinks": False,  # or a Service called "x" would set X_PORT and the like for every pod
             "containers": [container],
             "securityContext": {
                 "runAsNonRoot": True,
