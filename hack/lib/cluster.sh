@@ -81,25 +81,43 @@ cluster_ready() {
   fi
   rm -rf "$folder" && mkdir -p "$folder"
   cluster_config "$way" "$port" "$workers" >"$folder/kind.yaml"
+  enough_watches
   detail "creating $((workers + 1)) nodes"
-  PATH=$bin:$PATH kind create cluster --name "$name" --image "$image" --config "$folder/kind.yaml" \
-    --kubeconfig "$folder/kubeconfig" --wait 0s
+  # Twice: the engine may still be finishing a container that an interrupted run had asked for.
+  kind_create "$name" "$image" || { cluster_delete "$name" keep && kind_create "$name" "$image"; }
   detail "pod network"
   pod_network "$name" "$way"
   nodes_ready "$name"
   touch "$folder/made-$making"
 }
 
-nodes_ready() { in_cluster "$1" kubectl wait --for=condition=Ready nodes --all --timeout=180s; }
+kind_create() {
+  PATH=$bin:$PATH kind create cluster --name "$1" --image "$2" --config "$(cluster_folder "$1")/kind.yaml" \
+    --kubeconfig "$(kubeconfig_of "$1")" --wait 0s
+}
 
-cluster_delete() {
+nodes_ready() {
+  in_cluster "$1" kubectl wait --for=condition=Ready nodes --all --timeout=180s
+  in_cluster "$1" kubectl rollout status daemonset/kube-proxy --namespace kube-system --timeout=120s
+}
+
+# Every node's kubelet, containerd and kube-proxy watch files through the one kernel; its usual 128 instances do for
+# about two clusters, and what fails then is a kube-proxy with "too many open files".
+enough_watches() {
+  local limit=/proc/sys/fs/inotify/max_user_instances wanted=1024
+  if [ "$(<"$limit")" -lt "$wanted" ] && ! echo "$wanted" 2>/dev/null >"$limit"; then
+    echo "the kernel allows $(<"$limit") inotify instances; more clusters may need \"sudo sysctl fs.inotify.max_user_instances=$wanted\""
+  fi
+}
+
+cluster_delete() { # NAME [keep]: with `keep`, its folder stays
   local name=$1 nodes
   nodes=$(nodes_of "$name")
   if [ -n "$nodes" ]; then
     # shellcheck disable=SC2086  # one word per node
     docker rm --force --volumes $nodes
   fi
-  rm -rf "$(cluster_folder "$name")"
+  if [ "${2:-}" != keep ]; then rm -rf "$(cluster_folder "$name")"; fi
 }
 
 # ---- Pod network -----------------------------------------------------------------------------------------------------

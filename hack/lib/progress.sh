@@ -42,6 +42,7 @@ progress_start() {
 progress_end() {
   local status=$? job
   trap - EXIT INT TERM
+  exec 2>/dev/null                      # the shell's own notes about the jobs that are ended here
   for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
   wait 2>/dev/null || true
   if $is_terminal; then printf '\r\033[K' >&3; fi
