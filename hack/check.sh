@@ -2,6 +2,7 @@
 # `make check`: the fast loop. Lint, format, types, import rules, shell scripts, then the tests that need neither Docker nor
 # a database. `make lint` (check.sh --static) leaves the tests out.
 set -euo pipefail
+run_name=check
 # shellcheck source=hack/lib/common.sh
 . "${BASH_SOURCE[0]%/*}/lib/common.sh"
 # shellcheck source=hack/lib/host.sh
@@ -20,6 +21,6 @@ status=0
 (static_checks) || status=$?
 if [ "${1:-}" != --static ]; then
   cd "$root"
-  "$venv/bin/python" -m pytest -q "${fast_tiers[@]}" || status=$?
+  PATH=$bin:$PATH "$venv/bin/python" -m pytest -q "${fast_tiers[@]}" || status=$?
 fi
 exit "$status"

@@ -23,7 +23,12 @@ cluster_removed() { # NAME
 }
 
 engine_stopped() {
-  if ! engine_is_ours; then kept "not started from this cache"; else engine_stop; fi
+  if ! engine_is_ours; then
+    kept "not started from this cache"
+  else
+    engine_stop
+    if engine_is_ours; then kept "stays: other containers run in it"; fi
+  fi
 }
 
 only_run
@@ -37,7 +42,7 @@ if [ "${1:-}" = --clean ]; then
   say "removing $cache"
   chmod -R u+w "$cache/go" 2>/dev/null || true   # Go write-protects its module cache
   trap - EXIT
-  kill -- "-$ticker_pid"
+  progress_pause
   rm -rf "$cache"
 else
   say "the cache stays in $cache ($(du -sh --exclude=docker "$cache" 2>/dev/null | cut -f1) beside the engine's data): the next \"make up\" is fast; \"make clean\" removes it"

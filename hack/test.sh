@@ -33,10 +33,19 @@ postgres_programs() {
   install_packages
 }
 
+# What lint finds fails the run, but not before the tests have run: one run says all there is to say.
+# shellcheck disable=SC2329  # `step` calls it
+static_checks_noted() {
+  if ! static_checks; then
+    touch "$run/static-failed"
+    kept "FAILED"
+  fi
+}
+
 # shellcheck disable=SC2329  # a lane
 check_beside() {
   step "Python environment" venv_ready
-  step "lint and types" static_checks
+  step "lint and types" static_checks_noted
 }
 
 only_run
@@ -55,7 +64,9 @@ export PLIMSOLL_OPERATOR_IMAGE PLIMSOLL_CAPTIONS_IMAGE PLIMSOLL_POSTGRES_IMAGE=$
 KUBECONFIG=$(kubeconfig_of "$cluster")
 PLIMSOLL_OPERATOR_IMAGE=$(project_image operator "$way")
 PLIMSOLL_CAPTIONS_IMAGE=$(project_image captions "$way")
+progress_pause
 status=0
+if [ -e "$run/static-failed" ]; then cat "$logs/lint-and-types.log" && status=1; fi
 tests_started=$SECONDS
 # shellcheck disable=SC2086  # several arguments in one variable
 "$venv/bin/python" -m pytest "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
@@ -66,5 +77,8 @@ if [ "$status" -ne 0 ]; then
   rm -rf "$logs/cluster"
   kind export logs "$logs/cluster" --name "$cluster" --quiet >/dev/null 2>&1 || true
 fi
-if [ "${KEEP:-}" != 1 ]; then cluster_delete "$cluster" >/dev/null 2>&1; fi
+if [ "${KEEP:-}" != 1 ]; then
+  cluster_delete "$cluster" >/dev/null 2>&1
+  if [ -e "$run/engine-started" ]; then engine_stop >/dev/null 2>&1; fi
+fi
 exit "$status"

@@ -104,9 +104,9 @@ nodes_ready() {
 # Every node's kubelet, containerd and kube-proxy watch files through the one kernel; its usual 128 instances do for
 # about two clusters, and what fails then is a kube-proxy with "too many open files".
 enough_watches() {
-  local limit=/proc/sys/fs/inotify/max_user_instances wanted=1024
-  if [ "$(<"$limit")" -lt "$wanted" ] && ! echo "$wanted" 2>/dev/null >"$limit"; then
-    echo "the kernel allows $(<"$limit") inotify instances; more clusters may need \"sudo sysctl fs.inotify.max_user_instances=$wanted\""
+  local limit=/proc/sys/fs/inotify/max_user_instances enough=1024
+  if [ "$(<"$limit")" -lt "$enough" ] && ! echo "$enough" 2>/dev/null >"$limit"; then
+    echo "the kernel allows $(<"$limit") inotify instances; more clusters may need \"sudo sysctl fs.inotify.max_user_instances=$enough\""
   fi
 }
 

@@ -18,7 +18,7 @@ engine_packages() {
     if [ -n "${DOCKER_HOST:-}" ]; then
       die "DOCKER_HOST is $DOCKER_HOST and no engine answers there: start it, or unset DOCKER_HOST"
     fi
-    if ! command -v dockerd >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then apt-get update; fi
+    if ! command -v dockerd >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then apt-get update || true; fi
     # shellcheck disable=SC2046  # one word per package
     need dockerd docker.io $(if_known docker-cli) $(if_known docker-buildx)
     need docker docker.io
@@ -28,6 +28,12 @@ engine_packages() {
 }
 
 engine_start() {
+  # A service manager may be starting it at this moment, after the package was installed.
+  local waited=0
+  while ! engine_answers && [ "$waited" -lt 20 ] && systemctl is-active --quiet docker 2>/dev/null; do
+    waited=$((waited + 1))
+    sleep 0.5
+  done
   if engine_answers; then
     kept "running already, version $(docker version --format '{{.Server.Version}}')"
     return
@@ -46,7 +52,10 @@ engine_start() {
   setsid dockerd "${options[@]}" >>"$engine_log" 2>&1 </dev/null 3>&- 9>&- &
   local daemon=$! deadline=$((SECONDS + 60))
   while [ "$SECONDS" -lt "$deadline" ] && kill -0 "$daemon" 2>/dev/null; do
-    if engine_answers; then return; fi
+    if engine_answers; then
+      touch "$run/engine-started"
+      return
+    fi
     sleep 0.5
   done
   die "the Docker engine did not start; the reason is at the end of $engine_log: $(grep -v level=info "$engine_log" | tail -n 1)"
@@ -62,7 +71,7 @@ may_raise_limits() {
 engine_stop() {
   if ! engine_is_ours; then return; fi
   if [ -n "$(docker ps --quiet)" ]; then
-    kept "the engine stays: other containers run in it"
+    echo "other containers run in it"
     return
   fi
   local pid

@@ -24,8 +24,9 @@ install_packages() {
   fi
   detail "$names"
   export DEBIAN_FRONTEND=noninteractive
-  if ! apt-cache show "${missing[0]}" >/dev/null 2>&1; then apt-get update; fi
-  apt-get install --yes --no-install-recommends "${missing[@]}" || { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; }
+  # Lists may be absent or older than the mirror; a source that fails to update need not be the one that we want.
+  apt-get update || true
+  apt-get install --yes --no-install-recommends "${missing[@]}"
 }
 
 foreign_install() {

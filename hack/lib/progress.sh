@@ -43,16 +43,24 @@ progress_end() {
   local status=$? job
   trap - EXIT INT TERM
   exec 2>/dev/null                      # the shell's own notes about the jobs that are ended here
-  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
-  wait 2>/dev/null || true
+  for job in $(jobs -p); do kill -- "-$job" || true; done
+  wait || true
   if $is_terminal; then printf '\r\033[K' >&3; fi
   write_timings
   exit "$status"
 }
 
+# progress_pause: no status line from here on; the screen belongs to another program's output.
+progress_pause() {
+  kill -- "-$ticker_pid"
+  { wait "$ticker_pid" || true; } 2>/dev/null
+  if $is_terminal; then printf '\r\033[K' >&3; fi
+}
+
 # One status line on a terminal, redrawn every second; elsewhere a line per running step every 20 seconds.
 ticker() {
   local running number title started now line text
+  local -A shown                        # how often a step has been shown; a busy machine may miss the exact second
   while sleep 1; do
     line='' now=$EPOCHSECONDS
     for running in "$run"/running.*; do
@@ -63,9 +71,14 @@ ticker() {
       if [ -s "$run/detail.$number" ]; then text+=": $(<"$run/detail.$number")"; fi
       text+=" … $((now - started)) s"
       if $is_terminal; then line+="${line:+   }$text"
-      elif [ $((now - started)) -gt 0 ] && [ $(((now - started) % 20)) -eq 0 ]; then say "$text"; fi
+      elif [ $(((now - started) / 20)) -gt "${shown[$number]:-0}" ]; then
+        shown[$number]=$(((now - started) / 20))
+        say "$text"
+      fi
     done
-    if $is_terminal && [ -n "$line" ]; then printf '\r\033[K%s' "${line:0:$(($(tput cols 2>/dev/null || echo 100) - 1))}" >&3; fi
+    if $is_terminal && [ -n "$line" ]; then
+      printf '\r\033[K%s' "${line:0:$(($(tput cols 2>/dev/null || echo 100) - 1))}" >&3
+    fi
   done
 }
 
@@ -117,17 +130,30 @@ explain_failure() {
   fi
 }
 
-lane() { "$@" </dev/null & lanes+=("$!"); }
+lane() {
+  # The status goes into a file: `wait -n` forgets a job that has ended before it is called.
+  (
+    trap 'echo $? >"$run/lane.$BASHPID"' EXIT
+    "$@"
+  ) </dev/null &
+  lanes+=("$!")
+}
 
 # Waits for every lane. The first that fails has said why; the others are ended by the exit trap.
 join_lanes() {
-  local ended still pid
-  while [ "${#lanes[@]}" -gt 0 ]; do
-    wait -n -p ended "${lanes[@]}" || exit 1
-    still=()
-    for pid in "${lanes[@]}"; do if [ "$pid" != "$ended" ]; then still+=("$pid"); fi; done
-    lanes=("${still[@]}")
+  local pid
+  for pid in "${lanes[@]}"; do
+    while kill -0 "$pid" 2>/dev/null; do
+      if grep --quiet --no-messages --invert-match '^0$' "$run"/lane.*; then exit 1; fi
+      sleep 0.2
+    done
+    if [ ! -s "$run/lane.$pid" ]; then
+      die "a part of this run was killed from outside, perhaps for want of memory; its logs are in $logs"
+    elif [ "$(<"$run/lane.$pid")" != 0 ]; then
+      exit 1
+    fi
   done
+  lanes=()
 }
 lanes=()
 

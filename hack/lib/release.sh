@@ -91,10 +91,16 @@ request() { # PORT PATH: the status line
 # hand_over NAME PORT: the user's kubectl learns of the cluster as from kind itself; then what there is to see.
 hand_over() {
   local name=$1
-  PATH=$bin:$PATH kind export kubeconfig --name "$name" --quiet
+  if ! user_knows "$name"; then PATH=$bin:$PATH kind export kubeconfig --name "$name" --quiet; fi
   say ""
   say "$(in_cluster "$name" kubectl get connectionbudgets,fastapiservices --all-namespaces)"
   say ""
   say "The service answers at http://127.0.0.1:$2 (try: curl http://127.0.0.1:$2/healthz)"
-  say "kubectl's context is kind-$name; the kubectl and helm built here: export PATH=$bin:\$PATH"
+  say "kubectl's context for it is kind-$name; the kubectl and helm built here: export PATH=$bin:\$PATH"
+}
+
+# Whether the user's own kubeconfig holds this very cluster: then their choice of context is left alone.
+user_knows() {
+  local query="{.clusters[?(@.name==\"kind-$1\")].cluster.certificate-authority-data}"
+  [ "$("$bin/kubectl" config view --raw --output "jsonpath=$query")" = "$(in_cluster "$1" kubectl config view --raw --output "jsonpath=$query")" ]
 }

@@ -80,13 +80,22 @@ node_programs=(
   go.etcd.io/etcd/server/v3 ./coredns ./pause
 )
 
+# The stamp of what `binaries WAY` builds.
+programs_stamp() {
+  echo "$bin/.built-$1-$(cd "$root/hack/node" && { cat go.mod go.sum coredns/main.go pause/main.go; echo "$KUBERNETES"; } | sha256sum | cut -c1-12)"
+}
+
+# Whether the programs of a way are there; those of `build` include those of `registry`.
+programs_built() { [ -e "$(programs_stamp "$1")" ] || [ -e "$(programs_stamp build)" ]; }
+
 # binaries WAY: builds what that way needs in one `go build`, so that what the programs share is compiled once.
 # Finished programs are moved into place one by one; the stamp comes last.
 binaries() {
-  local wanted=("${tools[@]}") stamp total_packages done_packages=0 package version=k8s.io/component-base/version
+  local wanted=("${tools[@]}") total_packages done_packages=0 package version=k8s.io/component-base/version
   if [ "$1" = build ]; then wanted+=("${node_programs[@]}"); fi
-  stamp=$bin/.built-$(cd "$root/hack/node" && { cat go.mod go.sum coredns/main.go pause/main.go; echo "${wanted[*]} $KUBERNETES"; } | sha256sum | cut -c1-12)
-  if [ -e "$stamp" ]; then
+  exec 7>>"$cache/bin.lock"               # `make check` may run beside `make up`
+  flock 7
+  if programs_built "$1"; then
     kept "built before"
     return
   fi
@@ -105,5 +114,5 @@ binaries() {
   if [ -e "$cache/bin.new/server" ]; then mv "$cache/bin.new/server" "$cache/bin.new/etcd"; fi
   mv "$cache/bin.new"/* "$bin/"
   rmdir "$cache/bin.new"
-  touch "$stamp"
+  touch "$(programs_stamp "$1")"
 }
