@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import psycopg
 from alembic import command
 from alembic.config import Config
-from plimsoll_runtime.engine import connect_arguments
+from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import PlimsollError
 from plimsoll_runtime.settings import Settings
 from pydantic import Field

@@ -84,7 +84,11 @@ def _listener(fd: int | None, port: int) -> socket.socket:
         return socket.socket(fileno=fd)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", port))  # noqa: S104 - a pod's own network namespace
+    try:
+        listener.bind(("0.0.0.0", port))  # noqa: S104 - a pod's own network namespace
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

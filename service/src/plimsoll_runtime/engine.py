@@ -12,29 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from plimsoll_runtime.connecting import connect_arguments
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from plimsoll_runtime.settings import Settings
 
-CONNECT_TIMEOUT_SECONDS: Final = 5
 RECYCLE_SECONDS: Final = 600
 """Shorter than the idle timeouts of the usual proxies and firewalls."""
-
-
-def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """What every connection of this process says to libpq beside its URL.
-
-    The keepalives and the user timeout end a half-open connection within seconds: a node that vanished sends no RST.
-    """
-    return {
-        "application_name": settings.pgappname,
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
-    }
 
 
 @asynccontextmanager

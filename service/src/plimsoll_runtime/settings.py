@@ -6,6 +6,7 @@ value, since the value may hold a password. Tests build ``Settings(database_url=
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+UNREADABLE = "is not a URL that libpq can read (special characters in a password must be percent-encoded)"
 
 
 class DatabaseUrl:
@@ -38,9 +40,11 @@ class DatabaseUrl:
         try:
             self._parts = conninfo_to_dict(self._uri)
         except ProgrammingError:
-            raise ValueError(
-                "is not a URL that libpq can read (special characters in a password must be percent-encoded)"
-            ) from None
+            raise ValueError(UNREADABLE) from None
+        # A password with a bare slash ends up in port and database, which may be printed: no such URL gets that far.
+        port, database = str(self._parts.get("port") or ""), str(self._parts.get("dbname") or "")
+        if not re.fullmatch(r"[\d,]*", port) or "@" in database:
+            raise ValueError(UNREADABLE)
 
     def reveal(self) -> str:
         """The whole URL, for libpq only."""

@@ -3,7 +3,7 @@
 The worker (``process``) writes one JSON line, the payload, and then one byte for every renewal of the lease; it reads
 JSON lines: progress, and at the end the result or the error. A thread watches for the renewals, so the whole process
 group dies when the worker does, and when the lease may have run out because the worker is stopped or cut off: then the
-step may be running elsewhere. Standard library only, beside what the step's own module imports: this must start fast.
+step may be running elsewhere. Imports little beside the step's own module: this must start fast.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import psycopg
 import psycopg_pool
 import structlog
 
-from plimsoll_runtime.engine import connect_arguments
+from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import SettingsError
 from plimsoll_runtime.jobs import ledger
 from plimsoll_runtime.jobs.attempt import UNREACHABLE, Attempt
@@ -115,6 +115,8 @@ class Worker:
         except UNREACHABLE as error:
             await log.awarning("claim failed", error=str(error))
             return 0
+        except psycopg.errors.UndefinedTable:
+            raise SettingsError("the database has no ledger of jobs yet: run the app's migrations first") from None
         for claim in claims:
             self._start(claim, taken_at=taken_at)
         return len(claims)

@@ -1,0 +1,47 @@
+"""Jobs for the tests, imported by test and worker alike. Gates are files: a step waits for the test, not for time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from plimsoll_runtime.jobs.model import JobKind, Json, PermanentError, Registry, Step, StepInput
+
+
+def gated(step: StepInput) -> Json:
+    """Write who we are, start a grandchild, and wait for the gate."""
+    folder = Path(step.input["folder"])
+    with subprocess.Popen(["sleep", "600"]) as grandchild:
+        (folder / f"attempt-{step.attempt}").write_text(f"{os.getpid()} {grandchild.pid}")
+        while not (folder / "gate").exists():
+            time.sleep(0.02)
+        grandchild.kill()
+    return {"attempt": step.attempt, "dsn": os.environ.get("DATABASE_URL"), "tmp": os.environ["TMPDIR"]}
+
+
+def fail(step: StepInput) -> Json:
+    print("printed by the step")  # noqa: T201 - libraries do, and it must not get between the result's lines
+    if step.input["how"] == "permanent":
+        raise PermanentError("no use")
+    if step.input["how"] == "die":
+        os.abort()
+    raise ValueError("again, please")
+
+
+async def noop(step: StepInput) -> Json:
+    return {"saw": sorted(step.results)}
+
+
+GATED = JobKind("test.gated", (Step("wait", run=gated, max_attempts=3),))
+FAILING = JobKind("test.failing", (Step("fail", run=fail, max_attempts=2),))
+WIDE = JobKind(
+    "test.wide",
+    (
+        *(Step(f"part-{n}", run=noop) for n in range(8)),
+        Step("join", run=noop, needs=tuple(f"part-{n}" for n in range(8))),
+    ),
+)
+
+jobs = Registry(GATED, FAILING, WIDE)

@@ -1,0 +1,71 @@
+"""The schema: from nothing to head, one run at a time, and why not in one line."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from captions.tables import Base
+from integration.service.programs import run_migration
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+from support.eventually import eventually
+from support.postgres import PrivatePostgres
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from integration.service.programs import Database
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def empty(server: PrivatePostgres, database: Database) -> str:
+    server.execute(f"CREATE DATABASE {database.name}_empty OWNER owner")
+    return server.url(database=f"{database.name}_empty")
+
+
+def test_runs_at_once_take_turns_and_each_succeeds(empty: str) -> None:
+    with ThreadPoolExecutor(3) as pods:
+        runs: list[subprocess.CompletedProcess[str]] = list(pods.map(run_migration, [empty] * 3))
+    assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, "", "")] * 3
+
+
+def test_the_migrations_are_the_models(database: Database) -> None:
+    engine = create_engine(database.url, poolclass=NullPool)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_wrong_password_is_an_answer(server: PrivatePostgres) -> None:
+    run = run_migration(server.url(password="guess"), PLIMSOLL_MIGRATION_WAIT_SECONDS="30")
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"captions.migrate: cannot connect to 127.0.0.1:{server.port}/app: ")
+    assert "password authentication failed" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert "guess" not in run.stderr
+
+
+def test_nobody_there_is_one_line_too(unused_port: Callable[[], int]) -> None:
+    url = f"postgresql://a:b@127.0.0.1:{unused_port()}/d"
+    run = run_migration(url, PLIMSOLL_MIGRATION_WAIT_SECONDS="0")
+    assert run.returncode == 1
+    assert "Connection refused" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_database_that_comes_up_later_is_waited_for() -> None:
+    with PrivatePostgres() as late:
+        late.stop()
+        runs: list[subprocess.CompletedProcess[str]] = []
+        waiting = threading.Thread(target=lambda: runs.append(run_migration(late.url())))
+        waiting.start()
+        late.start()
+        eventually(lambda: not waiting.is_alive(), within=60)
+    assert [(run.returncode, run.stderr) for run in runs] == [(0, "")]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from plimsoll_runtime.errors import SettingsError
+from plimsoll_runtime.settings import DatabaseUrl, Settings
+from pydantic import ValidationError
+
+URL = "postgresql://app:s3cret@db.example:6432/captions?sslmode=require"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_contract_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("DB_POOL_SIZE", "7")
+    monkeypatch.setenv("PLIMSOLL_DRAIN_SECONDS", "0")
+    monkeypatch.setenv("PGAPPNAME", "captions-7d4f")
+    settings = Settings.load()
+    assert (settings.db_pool_size, settings.plimsoll_drain_seconds, settings.pgappname) == (7, 0, "captions-7d4f")
+    assert settings.database_url.where == "db.example:6432/captions"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("postgres://a@h/d", "postgresql://a@h/d"),
+        ("postgresql+psycopg://a@h/d", "postgresql://a@h/d"),
+        ("postgresql://a@/d?host=/run/postgresql", "postgresql://a@/d?host=/run/postgresql"),
+    ],
+)
+def test_the_usual_schemes_are_understood(given: str, sent: str) -> None:
+    assert DatabaseUrl(given).reveal() == sent
+
+
+def test_the_password_appears_nowhere() -> None:
+    settings = Settings(database_url=DatabaseUrl(URL))
+    for text in (repr(settings), str(settings), str(settings.model_dump()), repr(settings.database_url)):
+        assert "s3cret" not in text
+        assert "db.example" in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://u:s3cret@h/d", "host=h password=s3cret", "postgresql://u:s3cret/x@h/d", "postgresql://u:1/s3cret@h/d"],
+)
+def test_a_wrong_url_is_one_sentence_without_the_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not a URL") as caught:
+        Settings.load()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_every_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_POOL_SIZE", "0")
+    monkeypatch.setenv("PORT", "http")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value).count(";") == 2
+    assert "DATABASE_URL is not set" in str(caught.value)
+    assert "DB_POOL_SIZE should be greater than or equal to 1" in str(caught.value)
+
+
+def test_it_is_frozen() -> None:
+    settings = Settings(database_url=DatabaseUrl(URL))
+    with pytest.raises(ValidationError):
+        settings.db_pool_size = 99  # type: ignore[misc] # mypy knows it too
+
+
+@pytest.mark.parametrize(("deadline", "timeout"), [(30, 5), (3, 1)])
+def test_a_request_stops_waiting_for_a_connection_within_its_deadline(deadline: float, timeout: float) -> None:
+    settings = Settings(database_url=DatabaseUrl(URL), plimsoll_request_deadline_seconds=deadline)
+    assert settings.pool_timeout_seconds == timeout
+
+
+def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "plimsoll_runtime", "serve", "captions.main:app"],
+        env={"PATH": "/usr/bin"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "plimsoll_runtime: DATABASE_URL is not set\n"
