@@ -54,5 +54,5 @@ checked() { # TITLE COMMAND…
 shell_check() {
   git -C "$root" ls-files --cached --others --exclude-standard | while read -r file; do
     if [ -f "$file" ] && head -n 1 "$file" | grep --quiet --extended-regexp '^#!.*\b(ba)?sh$'; then echo "$file"; fi
-  done | xargs --delimiter '\n' shellcheck --external-sources --check-sourced --source-path "$root"
+  done | xargs --delimiter '\n' --max-procs 2 --max-args 2 shellcheck --external-sources --check-sourced --source-path "$root"
 }
