@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import PlimsollError
 from plimsoll_runtime.settings import Settings
@@ -73,6 +74,8 @@ def migrate(settings: MigrationSettings) -> None:
                 command.upgrade(config, "head")
         except DBAPIError as error:
             raise MigrationError(f"rolled back: {_first_line(error)}") from error
+        except CommandError as error:  # such as a revision that this image is too old to know
+            raise MigrationError(f"nothing done: {error}") from error
 
 
 def _connect(engine: Engine, settings: MigrationSettings) -> Connection:

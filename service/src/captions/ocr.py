@@ -22,6 +22,7 @@ def recognise(step: StepInput) -> Json:
 
     Raises:
         PermanentError: the image is damaged.
+        RuntimeError: tesseract failed, for reasons that another attempt may not meet.
     """
     page = Path("page.png")  # the working directory is this attempt's own
     try:
@@ -34,7 +35,9 @@ def recognise(step: StepInput) -> Json:
         ["tesseract", str(page), "stdout", "-l", "eng"],  # noqa: S607 - where it lies differs by base image
         env=dict(environ) | {"OMP_THREAD_LIMIT": "1"},
         capture_output=True,
-        check=True,
-        text=True,
+        check=False,
+        encoding="utf-8",
     )
+    if done.returncode:
+        raise RuntimeError(f"tesseract ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     return {"text": done.stdout.strip()}

@@ -23,6 +23,6 @@ async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
     return content
 
 
-READ_SLIDE: Final = JobKind("captions.read_slide", (Step("ocr", run=recognise, load=slide_of),))
+READ_SLIDE: Final = JobKind("captions.read_slide", (Step("ocr", run=recognise, load=slide_of, timeout_seconds=120),))
 
 jobs = Registry(READ_SLIDE)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Final
+import traceback
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import argparse
@@ -30,16 +31,19 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, check the environment, and become a web process, a worker, or the supervisor of several."""
     arguments = _parser().parse_args(argv)
     from plimsoll_runtime import logs  # noqa: PLC0415 - after the handler, as the docstring says
-    from plimsoll_runtime.errors import SettingsError  # noqa: PLC0415 - likewise
+    from plimsoll_runtime.errors import PlimsollError, SettingsError  # noqa: PLC0415 - likewise
     from plimsoll_runtime.settings import get_settings  # noqa: PLC0415 - likewise
 
     try:
         settings = get_settings()
         logs.configure()
         return _serve(arguments, settings) if arguments.command == "serve" else _work(arguments, settings)
-    except SettingsError as error:
+    except PlimsollError as error:
         print(f"plimsoll_runtime: {error}", file=sys.stderr)  # noqa: T201 - one sentence to a person, not a log line
-        return USAGE_EXIT
+        if isinstance(error, SettingsError):
+            return USAGE_EXIT
+        traceback.print_exception(error.__cause__)  # it is the app's own code that failed
+        return NOT_STARTED_EXIT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,7 +69,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
         return _supervise(arguments, settings, listener)
     from plimsoll_runtime.server import serve  # noqa: PLC0415 - a supervisor needs none of it
 
-    return serve(arguments.target, settings=settings, listener=listener)
+    return serve(_target(arguments.target), settings=settings, listener=listener)
 
 
 def _work(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -73,7 +77,19 @@ def _work(arguments: argparse.Namespace, settings: Settings) -> int:
         return _supervise(arguments, settings, None)
     from plimsoll_runtime.jobs.worker import work  # noqa: PLC0415 - a supervisor needs none of it
 
-    return work(arguments.target, settings=settings)
+    return work(_target(arguments.target), settings=settings)
+
+
+def _target(path: str) -> Any:  # noqa: ANN401 - an app or a registry; who uses it knows
+    """What ``package.module:name`` names."""
+    from pkgutil import resolve_name  # noqa: PLC0415 - as above
+
+    from plimsoll_runtime.errors import TargetError  # noqa: PLC0415 - as above
+
+    try:
+        return resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TargetError(f"cannot import {path}: {error}") from error
 
 
 def _listener(fd: int | None, port: int) -> socket.socket:

@@ -16,7 +16,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 def connect_arguments(settings: Settings) -> dict[str, Any]:
     """Keyword arguments to ``psycopg.connect``.
 
-    The application name is the pod's, by which the operator counts us. The keepalives and the user timeout end a half-open connection within seconds: a node that vanished sends no RST.
+    The application name is the pod's, by which the operator counts us. The keepalives and the user timeout end a
+    half-open connection within seconds: a node that vanished sends no RST.
     """
     return {
         "application_name": settings.pgappname,

@@ -2,6 +2,7 @@
 
     PlimsollError
     ├── SettingsError         the environment breaks the contract; said in one sentence, exit code 2
+    ├── TargetError           the app or registry cannot be imported; exit code 3
     └── ServiceError          a request that cannot be served; carries its HTTP status
         ├── NotFoundError           404
         ├── ConflictError           409
@@ -33,6 +34,10 @@ class PlimsollError(Exception):
 
 class SettingsError(PlimsollError):
     """The environment does not honour the contract."""
+
+
+class TargetError(PlimsollError):
+    """What the process should run cannot be imported."""
 
 
 class ServiceError(PlimsollError, HTTPException):

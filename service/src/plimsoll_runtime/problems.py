@@ -10,6 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -50,6 +51,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeoutError, _busy)
     app.add_exception_handler(OperationalError, _busy)
     app.add_exception_handler(InterfaceError, _busy)
+    app.add_exception_handler(psycopg.OperationalError, _busy)  # from under a session: engine.driver_connection
     app.add_exception_handler(IntegrityError, _integrity)
     app.add_exception_handler(Exception, _unforeseen)
 

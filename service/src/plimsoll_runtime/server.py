@@ -5,7 +5,7 @@ app has started. How it ends, and the exit code that says so:
 
     0    asked to stop, and everything in flight was served
     1    stopped, but the app did not close within PLIMSOLL_LIFESPAN_SECONDS
-    3    the app did not start
+    3    the app could not be imported, or did not start
     143  asked to stop while the app was still being imported (``__main__``)
 """
 
@@ -16,8 +16,7 @@ import contextlib
 import math
 import signal
 from functools import partial
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -50,9 +49,8 @@ def wrap(app: ASGIApp, *, drain: Drain) -> ASGIApp:
     return DrainMiddleware(HealthMiddleware(RequestLogMiddleware(app), drain=drain), drain=drain)
 
 
-def serve(path: str, *, settings: Settings, listener: socket.socket) -> int:
-    """Serve ``package.module:app`` on a bound socket until a signal says otherwise; returns the exit code."""
-    app = cast("ASGIApp", resolve_name(path))
+def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
+    """Serve an app on a bound socket until a signal says otherwise; returns the exit code."""
     drain = Drain(seconds=settings.plimsoll_drain_seconds)
     config = uvicorn.Config(
         wrap(app, drain=drain),

@@ -46,7 +46,7 @@ class Supervisor:
         self._code = 0
 
     def run(self) -> int:
-        """Until the last child has ended; returns the worst exit code."""
+        """Until the last child has ended; returns the exit code of the first that did not end well."""
         signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         if self._listener is not None:
             self._listener.set_inheritable(True)
@@ -78,7 +78,7 @@ class Supervisor:
             del self._children[pid]
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
-                self._code = max(self._code, code if code >= 0 else 128 - code)
+                self._code = self._code or (code if code >= 0 else 128 - code)
                 continue
             log.error("process died", pid=pid, exit_code=code)
             if time.monotonic() - started < SETTLED_SECONDS:

@@ -43,6 +43,13 @@ def test_the_migrations_are_the_models(database: Database) -> None:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
+def test_a_schema_from_the_future_is_left_alone(database: Database) -> None:
+    database.one("UPDATE alembic_version SET version_num = '9999'")
+    run = run_migration(database.url)
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "nothing done: Can't locate revision identified by '9999'" in run.stderr
+
+
 def test_a_wrong_password_is_an_answer(server: PrivatePostgres) -> None:
     run = run_migration(server.url(password="guess"), PLIMSOLL_MIGRATION_WAIT_SECONDS="30")
     assert run.returncode == 1

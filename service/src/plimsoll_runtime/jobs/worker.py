@@ -15,7 +15,6 @@ import os
 import signal
 import time
 from datetime import timedelta
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger(__name__)
 
 
-def work(path: str, *, settings: Settings) -> int:
-    """Run the jobs of ``package.module:registry`` until a signal; returns the exit code."""
-    worker = Worker(resolve_name(path), settings=settings)
+def work(registry: Registry, *, settings: Settings) -> int:
+    """Run a registry's jobs until a signal; returns the exit code."""
+    worker = Worker(registry, settings=settings)
     asyncio.run(worker.run())
     return 0
 
