@@ -14,12 +14,17 @@ image_inputs() {
     sort -u | while read -r file; do if [ -f "$root/$file" ]; then echo "$file"; fi; done
 }
 
-# project_image NAME WAY: the image's name with its hash as tag; the same inputs give the same name everywhere.
+# project_image NAME WAY: the image's name with its hash as tag; the same inputs give the same name everywhere. Decided
+# once in a run: somebody may be editing while it lasts.
 project_image() {
-  echo "plimsoll/$1:$({
-    python_base "$2"
-    cd "$root" && image_inputs "$1" | xargs -d '\n' sha256sum
-  } | sha256sum | cut -c1-12)"
+  local decided=$run/image.$1
+  if [ ! -s "$decided" ]; then
+    echo "plimsoll/$1:$({
+      python_base "$2"
+      cd "$root" && image_inputs "$1" | xargs -d '\n' sha256sum
+    } | sha256sum | cut -c1-12)" >"$decided"
+  fi
+  cat "$decided"
 }
 
 project_images() {

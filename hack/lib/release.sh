@@ -102,5 +102,5 @@ hand_over() {
 # Whether the user's own kubeconfig holds this very cluster: then their choice of context is left alone.
 user_knows() {
   local query="{.clusters[?(@.name==\"kind-$1\")].cluster.certificate-authority-data}"
-  [ "$("$bin/kubectl" config view --raw --output "jsonpath=$query")" = "$(in_cluster "$1" kubectl config view --raw --output "jsonpath=$query")" ]
+  [ "$("$bin/kubectl" config view --raw --output "jsonpath=$query" 2>/dev/null)" = "$(in_cluster "$1" kubectl config view --raw --output "jsonpath=$query")" ]
 }
