@@ -1,0 +1,112 @@
+"""What people and crashes do to a running service: it holds its last good shape, and ends where its spec says."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.kube import condition
+from support.stage import SERVICE, staged
+from support.story import OPERATOR_NAMESPACE
+from support.witness import PodWitness
+
+OPERATOR = "app.kubernetes.io/name=plimsoll-operator"
+
+
+@pytest.fixture(scope="module")
+def stage(kube, images):
+    with staged(kube, "e2e-edits", images) as stage:
+        yield stage
+
+
+def served(stage) -> bool:
+    """Whether the service answers from its database."""
+    with stage.kube.http(stage.namespace, "captions") as client:
+        return client.get("reports/count").status_code == 200
+
+
+def test_an_edit_that_does_not_fit_keeps_what_runs_and_says_so(stage):
+    pods = set(stage.children("pods"))
+    generations = {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()}
+    stage.edit({"database": {"pool": {"size": 40}}})
+    message = stage.says("OverBudget")
+    print(f"\n{message}")
+    # (2 + 1) × 40 + (1 + 1) × 2 + 1 = 125; what fits is the largest n with 3n + 5 ≤ 91.
+    assert "Needs 125 connections" in message
+    assert "has 91 free for it of 91 usable" in message
+    assert "What would fit: database.pool.size 28 with maxOverflow 0." in message
+    assert set(stage.children("pods")) == pods
+    assert {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()} == generations
+    assert stage.claim() == 20
+    assert stage.service()["status"]["readyPods"] == "3/3"
+    assert served(stage)
+
+    stage.edit({"database": {"pool": {"size": 5}}})
+    stage.ready()
+    assert set(stage.children("pods")) == pods, "taking the edit back rolled something out"
+
+
+@pytest.mark.parametrize(
+    "change", [("scale", "deployment/captions-web", "--replicas=6"), ("delete", "deployment", "captions-web", "--wait=false")]
+)
+def test_a_child_that_somebody_changed_is_mended_and_the_guard_holds_meanwhile(stage, kube, change):
+    with PodWitness(kube, stage.namespace) as pods:
+        before = pods.names("web")
+        kube.run(*change, f"--namespace={stage.namespace}")
+
+        def mended():
+            web = stage.children("deployments").get("captions-web", {})
+            there = [pod for pod in pods.now().values() if pod.part == "web"]
+            return web.get("spec", {}).get("replicas") == web.get("status", {}).get("readyReplicas") == len(there) == 2
+
+        stage.until("something has happened", lambda: pods.names("web") > before, within=60)
+        stage.until("there are two web pods again", mended, within=120)
+        stage.ready()
+    assert pods.most("web") <= 3
+    assert pods.most_connections() <= stage.claim() == 20
+
+
+def test_a_quota_that_somebody_raised_is_lowered_again(stage, kube):
+    def guard() -> str:
+        return kube.get("resourcequota", "captions-web", namespace=stage.namespace)["spec"]["hard"]["pods"]
+
+    kube.patch("resourcequota", "captions-web", {"spec": {"hard": {"pods": "50"}}}, namespace=stage.namespace)
+    stage.until("the quota allows 3 pods again", lambda: guard() == "3", within=30)
+
+
+def test_an_operator_killed_in_the_middle_of_a_rollout_ends_it_within_the_claim(stage, kube):
+    with PodWitness(kube, stage.namespace) as pods:
+        old = {pod.name for pod in pods.now().values() if pod.part == "web"}
+        stage.edit({"database": {"pool": {"size": 10}}})
+        stage.until("the first new pod is there", lambda: pods.names("web") > old, within=60, every=0.05)
+        kube.run("delete", "pods", "--force", "--grace-period=0", f"--namespace={OPERATOR_NAMESPACE}", f"--selector={OPERATOR}")
+        assert not condition(stage.service())["status"] == "True"
+        stage.ready()
+        assert stage.until("the claim is what the spec asks for", lambda: stage.claim() == 3 * 10 + 2 * 2 + 1, within=60)
+        stage.edit({"database": {"pool": {"size": 5}}})
+        stage.until("the shrinking rollout is under way", lambda: len(pods.names("web")) > len(old) + 2, within=60, every=0.05)
+        kube.run("delete", "pods", "--force", "--grace-period=0", f"--namespace={OPERATOR_NAMESPACE}", f"--selector={OPERATOR}")
+        claims = []
+
+        def shrunk() -> bool:
+            before = sum(pod.connections for pod in pods.now().values())
+            claims.append((stage.claim(), min(before, sum(pod.connections for pod in pods.now().values()))))
+            return claims[-1][0] == 20
+
+        stage.until("the claim has followed", shrunk, within=120)
+        stage.ready()
+    assert all(claim >= there for claim, there in claims), claims
+    assert pods.most("web") <= 3
+    assert pods.most_connections() <= 35
+    assert served(stage)
+
+
+def test_a_deleted_service_takes_its_children_its_priority_classes_and_in_the_end_its_claim_along(stage, kube):
+    uid = stage.service()["metadata"]["uid"]
+    of_it = f"plimsoll.dev/uid={uid}"
+    assert len(kube.list("priorityclasses", labels=of_it)) == 2
+    kube.run("delete", SERVICE, "captions", f"--namespace={stage.namespace}", "--wait=false")
+    everything = "deployments,services,resourcequotas,jobs,pods"
+    stage.until("its children have gone", lambda: not kube.list(everything, namespace=stage.namespace, labels=of_it), within=90)
+    stage.until("its claim has gone", lambda: stage.claim() == 0, within=30)
+    stage.until("its PriorityClasses have gone", lambda: not kube.list("priorityclasses", labels=of_it), within=30)
+    stage.until("nothing is claimed", lambda: stage.budget()["status"]["claimed"] == 0, within=30)

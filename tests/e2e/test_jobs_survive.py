@@ -1,0 +1,112 @@
+"""Job workers come and go in the middle of their work: no job is lost, and none is done twice.
+
+A trigger in the database writes down every change of a step's state, so the evidence is not the ledger's own word.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from support.kube import KubectlError
+from support.slides import slide
+from support.stage import staged
+from support.witness import PodWitness
+
+LINES = 40
+AUDIT = """
+CREATE TABLE IF NOT EXISTS audit (
+    at timestamptz DEFAULT clock_timestamp(), job uuid, was text, state text, worker text);
+CREATE OR REPLACE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO audit (job, was, state, worker) VALUES (new.job_id, old.state, new.state, new.worker);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER audit AFTER UPDATE OF state ON plimsoll_jobs.step
+    FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION audit();
+"""
+KILL_WORKER = """
+import os, pathlib, signal
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    if b"work\\0captions.worker" in (folder / "cmdline").read_bytes() and folder.name != "1":
+        os.kill(int(folder.name), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(kube, images):
+    with staged(kube, "e2e-jobs", images) as stage:
+        stage.sql(AUDIT)
+        yield stage
+
+
+def post_slides(stage, number: int) -> dict[str, str]:
+    """Posts slides that take a worker seconds each; job → a word of its own that its text must hold."""
+    words = {}
+    with stage.kube.http(stage.namespace, "captions") as client:
+        for each in range(number):
+            word = f"chapter{each}{each}"
+            page = slide(*[f"{word} line {line} of a page that takes a while to read" for line in range(LINES)], size=32)
+            answer = client.post("jobs", files={"file": ("slide.png", page, "image/png")})
+            assert answer.status_code == 202, answer.text
+            words[answer.json()["job_id"]] = word
+    return words
+
+
+def working(stage) -> str | None:
+    """The pod whose worker has a step in its hands."""
+    return stage.sql("SELECT split_part(worker, '/', 1) FROM plimsoll_jobs.step WHERE state = 'running'") or None
+
+
+def ended(stage, jobs: dict[str, str]) -> list[dict]:
+    """Waits for the jobs' end, expects each to be done, once, with its own text; the jobs as their owner sees them."""
+    left = "SELECT count(*) FROM plimsoll_jobs.job WHERE state = 'open'"
+    stage.until("all jobs have ended", lambda: stage.sql(left) == "0", within=180, every=1)
+    with stage.kube.http(stage.namespace, "captions") as client:
+        seen = [client.get(f"jobs/{job}").json() for job in jobs]
+    for job, word in zip(seen, jobs.values(), strict=True):
+        assert job["status"] == "succeeded", job
+        assert job["result"]["text"].count(word) >= LINES - 2, job
+    rows = stage.sql("SELECT job, count(*) FROM audit WHERE state = 'done' GROUP BY 1").split()
+    times_done = dict(row.split("|") for row in rows)
+    assert {job: times_done.get(job) for job in jobs} == dict.fromkeys(jobs, "1")
+    return seen
+
+
+def count(stage, was: str, state: str, worker: str) -> int:
+    """How many steps went from one state to another in the hands of a pod's worker."""
+    rows = f"FROM audit WHERE was = '{was}' AND state = '{state}' AND worker LIKE '{worker}/%'"
+    return int(stage.sql(f"SELECT count(*) {rows}"))
+
+
+def test_a_rollout_lets_a_worker_finish_the_job_in_its_hands(stage, kube, other_image):
+    with PodWitness(kube, stage.namespace) as pods:
+        jobs = post_slides(stage, 8)
+        worker = stage.until("a worker has begun", lambda: working(stage), within=30)
+        stage.edit({"image": other_image})
+        stage.until("the worker is told to stop", lambda: pods.now()[worker].leaving, within=60, every=0.05)
+        done_before = count(stage, "running", "done", worker)
+        stage.ready()
+        seen = ended(stage, jobs)
+    assert {job["attempts"] for job in seen} == {1}
+    assert count(stage, "running", "ready", worker) == 0, "it handed back what it had time to finish"
+    assert count(stage, "running", "done", worker) == done_before + 1, "it had no job in its hands when it was told to stop"
+    assert pods.most("jobs-ocr") <= 2
+
+
+def test_a_worker_without_the_time_to_finish_hands_its_job_back_uncharged(stage, kube):
+    stage.edit({"shutdown": {"jobDeadlineSeconds": 0}})
+    stage.ready()
+    jobs = post_slides(stage, 2)
+    worker = stage.until("a worker has begun", lambda: working(stage), within=30)
+    kube.delete("pod", worker, namespace=stage.namespace)
+    assert {job["attempts"] for job in ended(stage, jobs)} == {1}
+    assert count(stage, "running", "ready", worker) == 1
+
+
+def test_a_worker_that_is_killed_costs_its_job_an_attempt_and_nothing_else(stage, kube):
+    jobs = post_slides(stage, 2)
+    worker = stage.until("a worker has begun", lambda: working(stage), within=30)
+    with suppress(KubectlError):  # the container ends with its worker, and this command with the container
+        kube.run("exec", f"--namespace={stage.namespace}", worker, "--", "python3", "-c", KILL_WORKER)
+    assert sorted(job["attempts"] for job in ended(stage, jobs)) == [1, 2]
