@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from plimsoll import budget_report
@@ -33,6 +33,8 @@ class Budgets:
 
     book: Book
     settings: Settings
+    failures: dict[Key, int] = field(default_factory=dict)
+    """How many times in a row a budget's server could not be asked."""
 
     async def reconcile(self, key: Key) -> Done:
         """One look at one budget; the next one follows after its probe interval."""
@@ -40,6 +42,7 @@ class Budgets:
         try:
             budget = ConnectionBudget.model_validate(await self.book.cluster.get("ConnectionBudget", *where))
         except NotFound:
+            self.failures.pop(key, None)
             self.book.wake_waiting(where)
             return Done()
         reading = await self._read_server(budget)  # may take seconds, so not under the lock
@@ -52,7 +55,13 @@ class Budgets:
                     budget = await self._with_rebuilt_ledger(budget)
                 status = budget_report.after_reading(budget, reading, now=self.book.clock())
             await self.book.write(page, status)
-        return Done(requeue_after=float(budget.spec.probe_interval_seconds))
+        interval = float(budget.spec.probe_interval_seconds)
+        if not isinstance(reading, str | Exception):
+            self.failures.pop(key, None)
+            return Done(requeue_after=interval)
+        # A database that is just starting is not kept waiting for an interval; one that stays away is not pestered.
+        failures = self.failures[key] = self.failures.get(key, 0) + 1
+        return Done(requeue_after=min(interval, 1.5 ** min(failures - 1, 20)))
 
     async def _with_rebuilt_ledger(self, budget: ConnectionBudget) -> ConnectionBudget:
         """The budget with the claims that the world remembers, before its first reading is of use to anyone."""
