@@ -6,13 +6,13 @@ before.
 
     no budget, or not for this namespace     → say so, touch nothing
     does not fit                             → say so with the arithmetic; what runs keeps running
-    fits at the end, but not beside old pods → shrink first, wait, grow later
+    fits at the end, but not beside old pods → first what makes room, then the rest
     fits → guard → migration → workloads
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,12 @@ from plimsoll.budget.demand import Demand, WorkloadDemand, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger
 from plimsoll.conditions import ConditionType, Finding, Progress, Reason, summary
 from plimsoll.explain import over_budget
-from plimsoll.overlap import guard_in_force, is_settled, part_of, transition
+from plimsoll.overlap import guard_in_force, halfway, on_the_way, part_of, standing, unguarded
 from plimsoll.render import deployment, guard, migration
-from plimsoll.render.names import COMPONENT, SERVICE_UID, component
+from plimsoll.render.names import component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import is_current, stamped
-from plimsoll.units import Connections
+from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
@@ -98,14 +98,18 @@ def decide(observed: Observed) -> Decision:
         )
         return Decision(findings=_stalls(Reason.NAMESPACE_NOT_ALLOWED, message))
 
+    if not all(view.seen for view in observed.deployments()):
+        # One step at a time: until the controller knows of the last one, it may still act on the one before.
+        return Decision(requeue_after=UNSETTLED_SECONDS)
+    return _decide_within(observed, budget)
+
+
+def _decide_within(observed: Observed, budget: ConnectionBudget) -> Decision:
+    service = observed.service
+    name = "/".join(service.budget_key)
     wanted = demand(service.spec)
     ledger = ledger_of(budget, now=observed.now)
-    grant = ledger.grant(
-        uid=service.metadata.uid,
-        wanted=transition(observed, wanted),
-        live=observed.live(),
-        settled=is_settled(observed, wanted),
-    )
+    grant = _granted(observed, ledger, wanted=on_the_way(observed, wanted))
     claim = _claim(service, wanted=wanted, grant=grant)
     if grant.admitted:
         return _roll_out(observed, wanted=wanted, claim=claim)
@@ -125,7 +129,15 @@ def decide(observed: Observed) -> Decision:
         return Decision(
             claim=claim, findings=_stalls(Reason.OVER_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 15
         )
-    return _shrink_first(observed, wanted=wanted, claim=claim)
+    return _halfway(observed, ledger, wanted=wanted)
+
+
+def _granted(observed: Observed, ledger: Ledger, *, wanted: Connections) -> Grant:
+    uid = observed.service.metadata.uid
+    stands = total(standing(observed, part) for part in observed.parts())
+    if unguarded(observed):  # no telling how many pods it may come to: at least nothing is given back
+        stands = max(stands, ledger.held_by(uid))
+    return ledger.grant(uid=uid, wanted=max(wanted, stands), standing=stands)
 
 
 def _claim(service: FastAPIService, *, wanted: Demand, grant: Grant) -> Claim:
@@ -140,18 +152,17 @@ def _claim(service: FastAPIService, *, wanted: Demand, grant: Grant) -> Claim:
     )
 
 
-def _roll_out(observed: Observed, *, wanted: Demand, claim: Claim) -> Decision:
+def _roll_out(observed: Observed, *, wanted: Demand, claim: Claim, parts: frozenset[str] | None = None) -> Decision:
+    """Guards, then the migration, then the workloads: of all ``parts`` of the service, or only of some."""
     service = observed.service
-    guards = [manifest for workload in wanted.workloads for manifest in _guards(observed, workload)]
+    rolled = [workload for workload in wanted.workloads if parts is None or part_of(workload) in parts]
+    guards = [manifest for workload in rolled for manifest in _guards(observed, workload)]
     front = [render_service(service)]
-    if migrations := service.spec.migrations:
+    if service.spec.migrations:
         held = _migration(observed, claim=claim, before=_outdated(observed, [*guards, *front]))
         if held is not None:
             return held
-        keep = {("Job", migration.job_name(service, migrations))}
-    else:
-        keep = set()
-    if not all(guard_in_force(observed, workload) for workload in wanted.workloads):
+    if not all(guard_in_force(observed, workload) for workload in rolled):
         message = "Waits until the API server enforces the ResourceQuotas that keep the pods within the claim."
         return Decision(
             claim=claim,
@@ -159,38 +170,45 @@ def _roll_out(observed: Observed, *, wanted: Demand, claim: Claim) -> Decision:
             findings=_waits(Reason.WAITING_FOR_GUARD, message),
             requeue_after=UNSETTLED_SECONDS / 2,
         )
-    workloads = [deployment.web(service), *(deployment.jobs(service, group) for group in service.spec.jobs)]
-    manifests = [*guards, *front, *workloads]
-    apply = _outdated(observed, manifests)
-    keep |= {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
-    settled = is_settled(observed, wanted) and not apply
+    workloads = [_deployment(service, workload) for workload in rolled]
+    apply = _outdated(observed, [*guards, *front, *workloads])
+    leftovers = _leftovers(observed, wanted=wanted)
+    settled = claim.connections == wanted.connections and not apply and not leftovers
     return Decision(
         claim=claim,
         apply=apply,
-        delete=_leftovers(observed, keep=keep),
+        delete=tuple(ref for ref in leftovers if not _is_needed(observed, ref)),
         requeue_after=None if settled else UNSETTLED_SECONDS,
     )
 
 
-def _shrink_first(observed: Observed, *, wanted: Demand, claim: Claim) -> Decision:
-    """The spec fits, but not beside the pods that are to go: lower what shrinks, and wait with what grows."""
-    service = observed.service
-    by_part = {component(None): deployment.web(service)}
-    by_part |= {component(group.name): deployment.jobs(service, group) for group in service.spec.jobs}
-    shrinking = [workload for workload in wanted.workloads if workload.connections <= observed.live(part_of(workload))]
-    manifests = [
-        manifest for workload in shrinking for manifest in (*_guards(observed, workload), by_part[part_of(workload)])
-    ]
-    keep = {("Deployment", manifest["metadata"]["name"]) for manifest in by_part.values()}
-    gone = tuple(ref for ref in _leftovers(observed, keep=keep) if ref[0] == "Deployment")
+def _halfway(observed: Observed, ledger: Ledger, *, wanted: Demand) -> Decision:
+    """The spec fits, but not beside the pods that are to go: first what makes room, then the rest."""
+    stone, parts = halfway(observed)
+    migrating = wanted.migration.minus(standing(observed, migration.PART))
+    stands = total(standing(observed, part) for part in observed.parts())
+    grant = _granted(observed, ledger, wanted=stands + migrating)
+    claim = _claim(observed.service, wanted=wanted, grant=grant)
+    if not grant.admitted:
+        message = (
+            f"Needs {wanted.connections} connections, which fit, but not beside what runs: {stands} and {migrating} for"
+            f" the migration, with {grant.free} free for it. Change the pods first, and add the migration after that."
+        )
+        return Decision(
+            claim=claim, findings=_stalls(Reason.OVER_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 15
+        )
+    step = _roll_out(replace(observed, service=stone), wanted=demand(stone.spec), claim=claim, parts=parts)
     message = f"Needs {wanted.connections} connections, which fit once the pods that are to go have gone."
-    return Decision(
-        claim=claim,
-        apply=_outdated(observed, manifests),
-        delete=gone,
-        findings=_waits(Reason.WAITING_FOR_BUDGET, message),
-        requeue_after=UNSETTLED_SECONDS,
+    return replace(
+        step,
+        findings=step.findings or _waits(Reason.WAITING_FOR_BUDGET, message),
+        requeue_after=step.requeue_after or UNSETTLED_SECONDS,
     )
+
+
+def _deployment(service: FastAPIService, workload: WorkloadDemand) -> Manifest:
+    group = next((each for each in service.spec.jobs if component(each.name) == part_of(workload)), None)
+    return deployment.web(service) if group is None else deployment.jobs(service, group)
 
 
 def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, Manifest]:
@@ -206,7 +224,7 @@ def _migration(observed: Observed, *, claim: Claim, before: tuple[Manifest, ...]
         return None
     name = migration.job_name(service, migrations)
     job = observed.children.get(("Job", name))
-    if job is None and observed.live(migration.PART):
+    if job is None and migration.PART in observed.parts():
         superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
         message = "Waits until the migration of an earlier image has stopped: two never run at once."
         return Decision(
@@ -257,18 +275,22 @@ def _outdated(observed: Observed, manifests: list[Manifest]) -> tuple[Manifest, 
     )
 
 
-def _leftovers(observed: Observed, *, keep: set[Ref]) -> tuple[Ref, ...]:
-    """Children that the spec no longer names. A guard stays until the last pod behind it is gone."""
-    guarded = {pod.part for pod in observed.pods}
-    busy = {guard.quota_name(observed.service, part) for part in guarded}
-    busy |= {guard.priority_class_name(observed.service, part) for part in guarded}
-    owned = [
-        (kind, name)
-        for (kind, name), child in observed.children.items()
-        if child["metadata"].get("labels", {}).get(SERVICE_UID) == observed.service.metadata.uid
-        and (kind in {"PriorityClass", "Job"} or COMPONENT in child["metadata"].get("labels", {}))
-    ]
-    return tuple(sorted(ref for ref in owned if ref not in keep and not (ref[0] != "Deployment" and ref[1] in busy)))
+def _leftovers(observed: Observed, *, wanted: Demand) -> tuple[Ref, ...]:
+    """Children that the spec no longer names."""
+    service = observed.service
+    keep = {("Service", service.metadata.name)}
+    for workload in wanted.workloads:
+        manifests = (*_guards(observed, workload), _deployment(service, workload))
+        keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}
+    if service.spec.migrations:
+        keep.add(("Job", migration.job_name(service, service.spec.migrations)))
+    return tuple(sorted(ref for ref in observed.children if ref not in keep))
+
+
+def _is_needed(observed: Observed, leftover: Ref) -> bool:
+    """Whether it is a guard, and there are pods behind it, or something that could still make some."""
+    guards = {guard.quota_name(observed.service, part) for part in observed.parts()}
+    return leftover[0] in {"ResourceQuota", "PriorityClass"} and leftover[1] in guards
 
 
 def _waits(reason: Reason, message: str) -> tuple[Finding, ...]:

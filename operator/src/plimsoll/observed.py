@@ -24,8 +24,11 @@ class DeploymentView:
     """How far a Deployment has come."""
 
     part: str
+    seen: bool
+    """The controller has seen the latest spec, and acts on no earlier one any more."""
+
     settled: bool
-    """The controller has seen the latest template, and every pod is of it and available."""
+    """That, and every pod is of its template and available."""
 
     ready: int
     wanted: int
@@ -40,9 +43,11 @@ class DeploymentView:
         wanted = spec.get("replicas", 1)
         conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
         progressing = conditions.get("Progressing", {})
+        seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
         return cls(
             part=meta.get("labels", {}).get(COMPONENT, ""),
-            settled=status.get("observedGeneration", 0) >= meta.get("generation", 0)
+            seen=seen,
+            settled=seen
             and status.get("replicas", 0)
             == status.get("updatedReplicas", 0)
             == status.get("availableReplicas", 0)
@@ -89,14 +94,46 @@ def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
     return tuple(PodView.of(pod) for pod in pods if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"})
 
 
-def makers(workloads: Iterable[Manifest], *, budget: str) -> frozenset[str]:
-    """The uids of the services for which a Deployment or ReplicaSet can still make pods that connect to ``budget``."""
-    return frozenset(
-        each["metadata"].get("labels", {}).get(SERVICE_UID, "")
-        for each in workloads
-        if each["spec"].get("replicas", 1)
-        and each["spec"]["template"]["metadata"].get("annotations", {}).get(BUDGET) == budget
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakerView:
+    """Something that can still make pods, and what each of them could open."""
+
+    part: str
+    uid: str
+    """The uid of the service that it belongs to."""
+
+    budget: str
+    connections: Connections
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> MakerView:
+        """Reads a Deployment, ReplicaSet or Job as the API server returned it."""
+        labels = manifest["metadata"].get("labels", {})
+        annotations = manifest["spec"]["template"]["metadata"].get("annotations", {})
+        return cls(
+            part=labels.get(COMPONENT, ""),
+            uid=labels.get(SERVICE_UID, ""),
+            budget=annotations.get(BUDGET, ""),
+            connections=Connections(int(annotations.get(CONNECTIONS, "0"))),
+        )
+
+
+def makers(workloads: Iterable[Manifest]) -> tuple[MakerView, ...]:
+    """What can still make pods: Deployments, ReplicaSets that are to have pods, Jobs under way."""
+    return tuple(MakerView.of(each) for each in workloads if _makes_pods(each))
+
+
+def _makes_pods(workload: Manifest) -> bool:
+    status = workload.get("status", {})
+    match workload["kind"]:
+        case "ReplicaSet":  # an old one at zero is done for once its controller knows
+            seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+            return bool(workload["spec"].get("replicas", 1)) or not seen
+        case "Job":
+            done = {each["type"] for each in status.get("conditions", []) if each.get("status") == "True"}
+            return not done & {"Complete", "Failed"}
+        case _:
+            return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +148,9 @@ class Observed:
     pods: tuple[PodView, ...] = ()
     """Pods of this very object (by uid) that connect through its budget."""
 
+    makers: tuple[MakerView, ...] = ()
+    """What can still make such pods. It was seen before the pods were: what it had made by then is among them."""
+
     now: str = ""
 
     def deployments(self) -> tuple[DeploymentView, ...]:
@@ -121,9 +161,19 @@ class Observed:
         """What the pods that exist could open, of one workload or of all."""
         return total(pod.connections for pod in self.pods if part is None or pod.part == part)
 
+    def parts(self) -> frozenset[str]:
+        """The workloads that have pods, or can get some."""
+        return frozenset(pod.part for pod in self.pods) | frozenset(maker.part for maker in self.makers)
+
+    def can_make(self, part: str) -> bool:
+        """Whether something is there that can make pods of this workload."""
+        return any(maker.part == part for maker in self.makers)
+
     def dearest(self, part: str) -> Connections:
-        """The most that one existing pod of this workload could open."""
-        return max((pod.connections for pod in self.pods if pod.part == part), default=NONE)
+        """The most that one pod of this workload could open, of those that exist or can still be made."""
+        pods = (pod.connections for pod in self.pods if pod.part == part)
+        made = (maker.connections for maker in self.makers if maker.part == part)
+        return max((*pods, *made), default=NONE)
 
     def with_children(self, applied: Iterable[Manifest]) -> Observed:
         """The same observation after ``applied`` came back from the API server."""

@@ -1,7 +1,7 @@
 """What outlives its service: claims of one that is gone, was made anew under its name, or has moved to another budget.
 
 Pure. Such a claim follows the pods that are still there, and ends with the last of them: what still connects is still
-counted, wherever its owner went. So do PriorityClasses, which no owner reference can clear away.
+counted, wherever its owner went. So do guards, which have no owner that could clear them away too early.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from plimsoll.render.names import SERVICE_UID
 from plimsoll.units import total
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from plimsoll.api.meta import Manifest
     from plimsoll.budget.ledger import Claim, Ledger
-    from plimsoll.observed import PodView
+    from plimsoll.observed import MakerView, PodView
 
 
 def stale(claims: Iterable[Claim], *, namespace: str, name: str, current_uid: str | None) -> tuple[Claim, ...]:
@@ -35,7 +35,7 @@ def released(
     name: str,
     current_uid: str | None,
     pods: Iterable[PodView],
-    makers: Collection[str] = (),
+    makers: Iterable[MakerView] = (),
 ) -> Ledger:
     """The ledger after claims of ``namespace/name`` that are no longer current have followed their pods.
 
@@ -46,11 +46,12 @@ def released(
         name: the service's name.
         current_uid: uid of the service that claims from this budget now; ``None`` where there is none.
         pods: every pod that carries the service's name, whichever object it belongs to.
-        makers: uids of services of which something is left that can make pods; their claims stay as they are.
+        makers: what can still make such pods, seen before the pods were; as long as there is some, a claim stays.
     """
     there = tuple(pods)
+    making = {maker.uid for maker in makers if maker.budget == budget}
     for claim in stale(ledger.claims, namespace=namespace, name=name, current_uid=current_uid):
-        if claim.uid not in makers:
+        if claim.uid not in making:
             ledger = ledger.with_claim(_followed(claim, budget=budget, pods=there))
     return ledger
 
@@ -60,9 +61,14 @@ def _followed(claim: Claim, *, budget: str, pods: tuple[PodView, ...]) -> Claim:
     return replace(claim, connections=min(claim.connections, left), arithmetic=f"{left} by pods that are still there")
 
 
-def orphans(classes: Iterable[Manifest], *, current_uid: str | None, pods: Iterable[PodView]) -> tuple[str, ...]:
-    """Names of the PriorityClasses whose service is no more and behind which no pod is left."""
-    needed = {current_uid, *(pod.uid for pod in pods)}
-    return tuple(
-        each["metadata"]["name"] for each in classes if each["metadata"]["labels"].get(SERVICE_UID) not in needed
-    )
+def strays(guards: Iterable[Manifest], *, current_uid: str | None) -> tuple[Manifest, ...]:
+    """The guards whose service is no more."""
+    return tuple(each for each in guards if each["metadata"]["labels"].get(SERVICE_UID) != current_uid)
+
+
+def orphans(
+    guards: Iterable[Manifest], *, pods: Iterable[PodView], makers: Iterable[MakerView]
+) -> tuple[Manifest, ...]:
+    """Of these, the guards behind which no pod is left, and nothing that could still make one."""
+    needed = {pod.uid for pod in pods} | {maker.uid for maker in makers}
+    return tuple(each for each in guards if each["metadata"]["labels"].get(SERVICE_UID) not in needed)

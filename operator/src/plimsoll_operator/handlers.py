@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import kopf
-from plimsoll.api.meta import API_VERSION, GROUP, VERSION
-from plimsoll.render.names import MANAGED_BY, MANAGER
+from plimsoll.api.meta import GROUP, VERSION
+from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE
 
 from plimsoll_operator.queue import Key, Kind
 
@@ -50,9 +50,8 @@ def build_registry(*, queue: WorkQueue, healthy: Callable[[], str | None]) -> ko
         waker.wake(Kind.SERVICE, meta, type)
 
     async def wake_owner(meta: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's own view of metadata
-        for owner in meta.get("ownerReferences", []):
-            if owner["apiVersion"] == API_VERSION and owner.get("controller"):
-                queue.add(Key(Kind.SERVICE, meta["namespace"], owner["name"]))
+        if name := meta.get("labels", {}).get(SERVICE):
+            queue.add(Key(Kind.SERVICE, meta["namespace"], name))
 
     for group, version, plural in _OWNED:
         kopf.on.event(group, version, plural, id=f"wake-owner-of-{plural}", registry=registry)(wake_owner)

@@ -13,7 +13,7 @@ from plimsoll.conditions import ConditionType, Reason
 from plimsoll.decide import decide, ledger_of
 from plimsoll.errors import NotFound
 from plimsoll.observed import Observed, makers, running
-from plimsoll.release import orphans, released, stale
+from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
 from plimsoll.report import report
 from plimsoll.units import NONE
@@ -21,12 +21,10 @@ from plimsoll.units import NONE
 from plimsoll_operator.queue import Done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
     from plimsoll.api.meta import Manifest
     from plimsoll.decide import Decision
-    from plimsoll.observed import PodView
+    from plimsoll.observed import MakerView, PodView
     from plimsoll.units import Connections
 
     from plimsoll_operator.book import Book, Where
@@ -35,8 +33,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job")
-_MAKERS: Final = ("Deployment", "ReplicaSet")
-"""What can still make pods of a service that is gone, until the garbage collector gets to it."""
+_MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
+_GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
 _RELEASE_SECONDS: Final = 2.0
 """How soon to look again at pods that outlive their service: nothing wakes the operator when the last one is gone."""
@@ -44,6 +42,15 @@ _RELEASE_SECONDS: Final = 2.0
 _WAITS_FOR_ROOM: Final = frozenset(
     {Reason.OVER_BUDGET, Reason.WAITING_FOR_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED}
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """All that carries a service's name, whichever object of that name it belongs to."""
+
+    objects: tuple[Manifest, ...]
+    makers: tuple[MakerView, ...]
+    pods: tuple[PodView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,11 @@ class Services:
         """One look at one service."""
         cluster = self.book.cluster
         service = await self._read(key)
-        # Guards before pods: what a guard in force lets through is then among the pods that are seen after it.
-        children = await self._children(service) if service is not None else []
-        pods = running(await cluster.list("Pod", namespace=key.namespace, labels={SERVICE: key.name}))
-        left = await self._release(key, service=service, pods=pods)
+        around = await self._look_around(key)
+        left = await self._release(key, service=service, around=around)
         if service is None:
             return Done(requeue_after=_RELEASE_SECONDS if left else None)
-        observed, decision, held = await self._settle_claim(self._observed(service, children, pods))
+        observed, decision, held = await self._settle_claim(self._observed(service, around))
         applied = [await cluster.apply(manifest) for manifest in decision.apply]
         for kind, name in decision.delete:
             await cluster.delete(kind, key.namespace, name)
@@ -85,24 +90,39 @@ class Services:
         service = FastAPIService.model_validate(manifest)
         return None if service.metadata.deletion_timestamp else service
 
-    async def _children(self, service: FastAPIService) -> list[Manifest]:
-        """Everything that this very object owns."""
-        cluster, meta = self.book.cluster, service.metadata
-        mine = {SERVICE_UID: meta.uid}
-        lists = await asyncio.gather(
-            *(cluster.list(kind, namespace=meta.namespace, labels=mine) for kind in _CHILDREN),
-            cluster.list("PriorityClass", labels=mine),
-        )
-        return [child for found in lists for child in found]
+    async def _look_around(self, key: Key) -> Surroundings:
+        """What there is, in the order in which it comes about.
 
-    def _observed(self, service: FastAPIService, children: Iterable[Manifest], pods: Iterable[PodView]) -> Observed:
+        Guards and Deployments, then ReplicaSets, then pods: what the earlier ones have let through or made by the time
+        that they were seen is then among the later ones.
+        """
+        cluster, named = self.book.cluster, {SERVICE: key.name}
+        lists = await asyncio.gather(
+            *(cluster.list(kind, namespace=key.namespace, labels=named) for kind in _CHILDREN),
+            cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, **named}),
+        )
+        objects = [each for found in lists for each in found]
+        objects += await cluster.list("ReplicaSet", namespace=key.namespace, labels=named)
+        pods = await cluster.list("Pod", namespace=key.namespace, labels=named)
+        return Surroundings(
+            objects=tuple(objects),
+            makers=makers(each for each in objects if each["kind"] in _MAKERS),
+            pods=running(pods),
+        )
+
+    def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
         """All that a decision about ``service`` rests on, but for the budget, which is read under its lock."""
-        budget = "/".join(service.budget_key)
+        uid, budget = service.metadata.uid, "/".join(service.budget_key)
         return Observed(
             service=service,
             budget=None,
-            children={(child["kind"], child["metadata"]["name"]): child for child in children},
-            pods=tuple(pod for pod in pods if pod.uid == service.metadata.uid and pod.budget == budget),
+            children={
+                (each["kind"], each["metadata"]["name"]): each
+                for each in around.objects
+                if each["kind"] != "ReplicaSet" and each["metadata"]["labels"].get(SERVICE_UID) == uid
+            },
+            pods=tuple(pod for pod in around.pods if (pod.uid, pod.budget) == (uid, budget)),
+            makers=tuple(maker for maker in around.makers if (maker.uid, maker.budget) == (uid, budget)),
             now=self.book.clock(),
         )
 
@@ -121,8 +141,8 @@ class Services:
         except NotFound:
             return observed, decide(observed), NONE
 
-    async def _release(self, key: Key, *, service: FastAPIService | None, pods: tuple[PodView, ...]) -> bool:
-        """Lets claims and PriorityClasses follow the pods of objects that are no more; whether some are still there."""
+    async def _release(self, key: Key, *, service: FastAPIService | None, around: Surroundings) -> bool:
+        """Lets claims and guards of objects that are no more follow their pods; whether some are still there."""
         cluster, left = self.book.cluster, False
         for manifest in await cluster.list("ConnectionBudget"):
             budget = ConnectionBudget.model_validate(manifest)
@@ -130,20 +150,17 @@ class Services:
             current = service.metadata.uid if service is not None and service.budget_key == where else None
             claims = ledger_of(budget, now=self.book.clock()).claims
             if stale(claims, namespace=key.namespace, name=key.name, current_uid=current):
-                left |= await self._follow_pods(where, key, current_uid=current, pods=pods)
-        uid = service.metadata.uid if service is not None else None
-        classes = await cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, SERVICE: key.name})
-        for name in orphans(classes, current_uid=uid, pods=pods):
-            await cluster.delete("PriorityClass", "", name)
-        return left
+                left |= await self._follow_pods(where, key, current_uid=current, around=around)
+        guards = strays(
+            (each for each in around.objects if each["kind"] in _GUARDS),
+            current_uid=service.metadata.uid if service is not None else None,
+        )
+        gone = orphans(guards, pods=around.pods, makers=around.makers)
+        for each in gone:
+            await cluster.delete(each["kind"], key.namespace, each["metadata"]["name"])
+        return left or len(gone) < len(guards)
 
-    async def _follow_pods(self, where: Where, key: Key, *, current_uid: str | None, pods: tuple[PodView, ...]) -> bool:
-        cluster = self.book.cluster
-        workloads = [
-            workload
-            for kind in _MAKERS
-            for workload in await cluster.list(kind, namespace=key.namespace, labels={SERVICE: key.name})
-        ]
+    async def _follow_pods(self, where: Where, key: Key, *, current_uid: str | None, around: Surroundings) -> bool:
         async with self.book.opened(where) as page:
             ledger = released(
                 ledger_of(page.budget, now=self.book.clock()),
@@ -151,8 +168,8 @@ class Services:
                 namespace=key.namespace,
                 name=key.name,
                 current_uid=current_uid,
-                pods=pods,
-                makers=makers(workloads, budget="/".join(where)),
+                pods=around.pods,
+                makers=around.makers,
             )
             await self.book.write_ledger(page, ledger)
         return bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current_uid))

@@ -65,27 +65,24 @@ class Ledger:
         """What the service of this uid holds now."""
         return total(claim.connections for claim in self.claims if claim.uid == uid)
 
-    def grant(self, *, uid: str, wanted: Connections, live: Connections, settled: bool) -> Grant:
+    def grant(self, *, uid: str, wanted: Connections, standing: Connections) -> Grant:
         """Decides what a service may hold.
 
         Args:
             uid: the service.
-            wanted: what its spec could open at worst.
-            live: what its pods that exist now could open.
-            settled: whether every pod that exists has the shape of the spec, none is terminating, and the guard is set.
+            wanted: what it could open at worst on the way to its spec, and there.
+            standing: what it could open at worst if nothing is applied. Never more than ``wanted``.
 
         Returns:
-            Growth is admitted only into room that nobody else holds. What is already held is never taken away while
-            pods stand behind it, whatever the server's limits have become meanwhile. Pods that exist are counted even
-            where no claim is recorded (a status that was lost): they do connect.
+            Growth is admitted only into room that nobody else holds. What stands is never taken away, whatever the
+            server's limits have become meanwhile, and is counted even where no claim is recorded (a status that was
+            lost): it does connect. What is held beyond need is given back.
         """
-        held = max(self.held_by(uid), live)
+        held = max(self.held_by(uid), standing)
         others = total(claim.connections for claim in self.claims if claim.uid != uid)
         room = NONE if self.usable is None else self.usable.minus(others)
-        if wanted > held:
-            admitted = wanted <= room
-            return Grant(admitted=admitted, hold=wanted if admitted else held, free=room)
-        return Grant(admitted=True, hold=max(wanted, live) if settled else held, free=room)
+        admitted = wanted <= max(held, room)
+        return Grant(admitted=admitted, hold=wanted if admitted else standing, free=room)
 
     def with_claim(self, claim: Claim) -> Ledger:
         """This ledger with ``claim`` in the place of what its service held; a claim of nothing is no claim."""

@@ -3,13 +3,16 @@
 A PriorityClass of the workload's own marks its pods; a ResourceQuota scoped to that class counts them. The API server
 charges a pod to a quota from its creation until it is gone, so a new pod is refused while an old one still terminates.
 The class has value 0 and never preempts: it marks, it does not rank.
+
+Neither has an owner: the garbage collector would take a guard away before what it guards, in whatever order it pleases.
+The operator deletes both, found by their labels, when nothing is left that could make pods.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE, SERVICE_UID, child, metadata
+from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE, SERVICE_UID, labels
 
 if TYPE_CHECKING:
     from plimsoll.api.fastapiservice import FastAPIService
@@ -26,7 +29,7 @@ def priority_class_name(service: FastAPIService, part: str) -> str:
 
 
 def priority_class(service: FastAPIService, part: str) -> Manifest:
-    """The PriorityClass. Cluster-scoped, so no owner reference clears it away: the operator does, by these labels."""
+    """The PriorityClass."""
     return {
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",
@@ -46,8 +49,8 @@ def priority_class(service: FastAPIService, part: str) -> Manifest:
 
 
 def quota_name(service: FastAPIService, part: str) -> str:
-    """Name of the workload's ResourceQuota."""
-    return child(service.metadata.name, part)
+    """Name of the workload's ResourceQuota: its class's, so that a service made anew spares the old one's guard."""
+    return priority_class_name(service, part)
 
 
 def quota(service: FastAPIService, part: str, *, pods: int) -> Manifest:
@@ -55,7 +58,11 @@ def quota(service: FastAPIService, part: str, *, pods: int) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": metadata(service, name=quota_name(service, part), part=part),
+        "metadata": {
+            "name": quota_name(service, part),
+            "namespace": service.metadata.namespace,
+            "labels": labels(service, part),
+        },
         "spec": {
             "hard": {"pods": str(pods)},
             "scopeSelector": {
