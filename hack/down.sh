@@ -38,12 +38,14 @@ progress_start $((${#clusters[@]} + 1))
 for name in "${clusters[@]}"; do step "remove cluster $name" cluster_removed "$name"; done
 step "Docker engine" engine_stopped
 if [ "${1:-}" = --clean ]; then
-  if engine_is_ours; then die "the engine that runs from $cache still holds other containers: remove them (\"docker ps\") and run \"make clean\" again"; fi
+  if engine_is_ours; then
+    die "the engine that runs from $cache still holds other containers: remove them (\"docker ps\"), then \"make clean\" again"
+  fi
   say "removing $cache"
   chmod -R u+w "$cache/go" 2>/dev/null || true   # Go write-protects its module cache
   trap - EXIT
   progress_pause
   rm -rf "$cache"
 else
-  say "the cache stays in $cache ($(du -sh --exclude=docker "$cache" 2>/dev/null | cut -f1) beside the engine's data): the next \"make up\" is fast; \"make clean\" removes it"
+  say "the cache stays in $cache, so that the next \"make up\" is fast; \"make clean\" removes it"
 fi

@@ -28,14 +28,19 @@ python_image() {
   fi
 }
 
+is_stand_in() { docker image inspect --format '{{json .Config.Labels}}' "$1" | grep --quiet plimsoll.dev/stand-in; }
+
 # The stand-in carries the registry image's own name, so that the same manifests name both; a second tag says which it is.
 postgres_image() {
   local stand_in
   if [ "$1" = registry ]; then
-    if image_exists "$POSTGRES_IMAGE" && [ -z "$(docker image inspect --format '{{index .Config.Labels "plimsoll.dev/stand-in"}}' "$POSTGRES_IMAGE")" ]; then kept; else docker pull "$POSTGRES_IMAGE"; fi
+    if image_exists "$POSTGRES_IMAGE" && ! is_stand_in "$POSTGRES_IMAGE"; then kept; else docker pull "$POSTGRES_IMAGE"; fi
     return
   fi
-  stand_in=plimsoll/postgres:$SUITE-$({ echo "$SUITE $postgres_packages_in_image ${postgres_left_out[*]}" && cat "$root/hack/images/postgres"/*; } | sha256sum | cut -c1-12)
+  stand_in=plimsoll/postgres:$SUITE-$({
+    echo "$SUITE $postgres_packages_in_image ${postgres_left_out[*]}"
+    cat "$root"/hack/images/postgres/*
+  } | sha256sum | cut -c1-12)
   if image_exists "$stand_in"; then
     kept
   else
@@ -45,7 +50,8 @@ postgres_image() {
       "${postgres_left_out[@]/#/--dpkgopt=path-exclude=}" \
       --essential-hook='echo postgres:x:999:999::/var/lib/postgresql:/bin/bash >>"$1/etc/passwd"' \
       --essential-hook='echo postgres:x:999: >>"$1/etc/group"' \
-      --essential-hook='mkdir -p "$1/etc/postgresql-common" && echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"'
+      --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
+      --essential-hook='echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"'
     import_root plimsoll/postgres-root "$cache/roots/postgres.tar"
     rm "$cache/roots/postgres.tar"
     DOCKER_BUILDKIT=1 "$(builder)" build --tag "$stand_in" --label plimsoll.dev/stand-in=postgres \

@@ -44,16 +44,19 @@ YAML
 port_is_free() { ! (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 port_holder() {
-  ss --no-header --listening --tcp --numeric --processes "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1, process \2/p' | head -1
+  ss --no-header --listening --tcp --numeric --processes "sport = :$1" 2>/dev/null |
+    sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1, process \2/p' | head -1
 }
 
 # port_available NAME PORT [VARIABLE]: free, or held by the cluster that we are about to find again.
 port_available() {
   if port_is_free "$2"; then return; fi
-  if engine_answers && docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Ports}}' | grep --quiet --fixed-strings ":$2->"; then return; fi
+  if engine_answers && docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Ports}}' |
+    grep --quiet --fixed-strings ":$2->"; then return; fi
   local holder
   holder=$(port_holder "$2")
-  die "port $2 on 127.0.0.1 is taken${holder:+ (by $holder)}: end that program, or choose another port, e.g. \"make ${run_name:-up} PLIMSOLL_PORT=$(($2 + 1))\""
+  die "port $2 on 127.0.0.1 is taken${holder:+ (by $holder)}: end that program, or choose another port," \
+    "e.g. \"make $run_name ${3:-PLIMSOLL_PORT}=$(($2 + 1))\""
 }
 
 cluster_answers() {
@@ -65,10 +68,14 @@ cluster_ready() {
   local name=$1 way=$2 port=$3 workers=$4 folder image making
   folder=$(cluster_folder "$name")
   image=$(node_image "$way")
-  making=$({ cluster_config "$way" "$port" "$workers"; docker image inspect --format '{{.Id}}' "$image"; } | sha256sum | cut -c1-12)
+  making=$({
+    cluster_config "$way" "$port" "$workers"
+    docker image inspect --format '{{.Id}}' "$image"
+  } | sha256sum | cut -c1-12)
   if [ -n "$(nodes_of "$name")" ]; then
     if [ ! -d "$folder" ]; then
-      die "a kind cluster called $name exists that was not made from this cache ($cache): delete it with \"$bin/kind delete cluster --name $name\", or work in the checkout that made it"
+      die "a kind cluster called $name exists that was not made from this cache ($cache): delete it with" \
+        "\"$bin/kind delete cluster --name $name\", or work in the checkout that made it"
     fi
     if [ -e "$folder/made-$making" ] && cluster_answers "$name"; then
       pod_network "$name" "$way"
@@ -106,7 +113,8 @@ nodes_ready() {
 enough_watches() {
   local limit=/proc/sys/fs/inotify/max_user_instances enough=1024
   if [ "$(<"$limit")" -lt "$enough" ] && ! echo "$enough" 2>/dev/null >"$limit"; then
-    echo "the kernel allows $(<"$limit") inotify instances; more clusters may need \"sudo sysctl fs.inotify.max_user_instances=$enough\""
+    echo "the kernel allows $(<"$limit") inotify instances; several clusters need more:" \
+      "sudo sysctl fs.inotify.max_user_instances=$enough"
   fi
 }
 
@@ -145,7 +153,8 @@ pod_network_of_node() {
     done
     # Traffic that leaves the cluster takes the node's address: nothing outside knows the way back to a pod.
     cat <<SH
-iptables -t nat -C POSTROUTING -s $2 ! -d $pod_range -j MASQUERADE 2>/dev/null || iptables -t nat -A POSTROUTING -s $2 ! -d $pod_range -j MASQUERADE
+rule="POSTROUTING -s $2 ! -d $pod_range -j MASQUERADE"
+iptables -t nat -C \$rule 2>/dev/null || iptables -t nat -A \$rule
 mkdir -p /etc/cni/net.d
 cat >/etc/cni/net.d/.pods.new <<'JSON'
 $(network_config "$2")

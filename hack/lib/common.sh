@@ -20,7 +20,8 @@ ca_bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 only_run() {
   exec 9>>"$cache/lock"
   if ! flock --nonblock 9; then
-    die "another run is using $cache (process $(<"$cache/lock.pid")): wait for it to end, or set PLIMSOLL_CACHE to another folder"
+    die "another run is using $cache (process $(<"$cache/lock.pid")): wait for it to end," \
+      "or set PLIMSOLL_CACHE to another folder"
   fi
   echo $$ >"$cache/lock.pid"
 }
@@ -32,7 +33,8 @@ enough_disk() {
   if [ -e "$cache/go/build" ]; then need=4; fi
   have=$(($(df --output=avail --block-size=1M "$cache" | tail -1) / 1024))
   if [ "$have" -lt "$need" ]; then
-    die "not enough disk: $cache lies on a file system with $have GB free and this run needs $need GB; free some, or set PLIMSOLL_CACHE to a folder on a larger one"
+    die "not enough disk: $cache lies on a file system with $have GB free and this run needs $need GB;" \
+      "free some, or set PLIMSOLL_CACHE to a folder on a larger one"
   fi
 }
 

@@ -39,7 +39,8 @@ engine_start() {
     return
   fi
   if [ "$(id -u)" -ne 0 ]; then
-    die "no Docker engine answers and starting one takes root: run this command with sudo, or \"sudo systemctl start docker\" first"
+    die "no Docker engine answers and starting one takes root: run this command with sudo," \
+      "or \"sudo systemctl start docker\" first"
   fi
   mkdir -p "$cache/engine"
   rm -f "$engine_pid_file"

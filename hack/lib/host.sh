@@ -17,10 +17,12 @@ install_packages() {
   if [ "${#missing[@]}" -eq 0 ]; then return; fi
   local names="${missing[*]}"
   if ! command -v apt-get >/dev/null; then
-    die "this machine lacks $names and has no apt-get to install them: run \"$(foreign_install) ${names}\" (names may differ), then this command again"
+    die "this machine lacks $names and has no apt-get to install them: run \"$(foreign_install) ${names}\"" \
+      "(names may differ), then this command again"
   fi
   if [ "$(id -u)" -ne 0 ]; then
-    die "this machine lacks $names and installing them takes root: run \"sudo apt-get install --yes ${names}\", then this command again"
+    die "this machine lacks $names and installing them takes root: run \"sudo apt-get install --yes ${names}\"," \
+      "then this command again"
   fi
   detail "$names"
   export DEBIAN_FRONTEND=noninteractive

@@ -21,7 +21,8 @@ choose_way() {
     *) die "PLIMSOLL_IMAGES is \"$asked\": it must be auto, registry or build" ;;
   esac
   if [ "$way" = registry ] && ! may_raise_limits; then
-    die "PLIMSOLL_IMAGES=registry cannot work here: the registry's node image needs CAP_SYS_RESOURCE and this machine has not got it; run with PLIMSOLL_IMAGES=build"
+    die "PLIMSOLL_IMAGES=registry cannot work here: the registry's node image needs CAP_SYS_RESOURCE and this machine" \
+      "has not got it; run with PLIMSOLL_IMAGES=build"
   fi
   if [ "$way" = build ]; then
     missing=()

@@ -16,6 +16,8 @@ find_python() {
   return 1
 }
 
+no_python() { die "no working Python 3.11 or newer with venv was found: run \"apt-get install python3 python3-venv\" as root"; }
+
 python_packages() {
   missing=()
   if ! find_python >/dev/null; then missing+=(python3 python3-venv); fi
@@ -26,7 +28,7 @@ uv_ready() {
   local stamp python
   stamp=$(hash_of "$root/requirements/uv.txt")
   if [ -e "$cache/uv/$stamp" ] && "$cache/uv/bin/uv" --version >/dev/null 2>&1; then return; fi
-  python=$(find_python) || die "no working Python 3.11 or newer with venv was found: run \"apt-get install python3 python3-venv\" as root"
+  python=$(find_python) || no_python
   rm -rf "$cache/uv"
   "$python" -m venv "$cache/uv"
   "$cache/uv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$root/requirements/uv.txt"
@@ -82,7 +84,10 @@ node_programs=(
 
 # The stamp of what `binaries WAY` builds.
 programs_stamp() {
-  echo "$bin/.built-$1-$(cd "$root/hack/node" && { cat go.mod go.sum coredns/main.go pause/main.go; echo "$KUBERNETES"; } | sha256sum | cut -c1-12)"
+  echo "$bin/.built-$1-$({
+    cd "$root/hack/node" && cat go.mod go.sum ./*/*.go
+    echo "$KUBERNETES"
+  } | sha256sum | cut -c1-12)"
 }
 
 # Whether the programs of a way are there; those of `build` include those of `registry`.

@@ -6,8 +6,11 @@ venv=$cache/venv
 
 venv_ready() {
   local stamp python
-  python=$(find_python) || die "no working Python 3.11 or newer with venv was found: run \"apt-get install python3 python3-venv\" as root"
-  stamp=$venv/.made-$(cd "$root" && { cat requirements/dev.txt requirements/build.txt operator/pyproject.toml service/pyproject.toml; echo "$python"; } | sha256sum | cut -c1-12)
+  python=$(find_python) || no_python
+  stamp=$venv/.made-$({
+    cd "$root" && cat requirements/dev.txt requirements/build.txt operator/pyproject.toml service/pyproject.toml
+    echo "$python"
+  } | sha256sum | cut -c1-12)
   exec 7>>"$cache/venv.lock"              # `make check` may run beside `make test`
   flock 7
   if [ ! -e "$stamp" ]; then
