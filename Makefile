@@ -2,10 +2,10 @@
 # e.g. `make up PLIMSOLL_PORT=8081`, and reach the scripts as environment variables.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check lint format images cluster clean
+.PHONY: help up down test check lint format generate requirements images cluster clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## from a bare machine to a served request: engine, images, kind cluster, operator, quickstart
 	@hack/up.sh
@@ -24,6 +24,12 @@ lint: ## the fast loop's static half
 
 format: ## rewrite what ruff can mend
 	@hack/format.sh
+
+generate: ## write the files that are made from others, such as the CRDs from their models
+	@hack/generate.sh
+
+requirements: ## write the pins with hashes from the ranges in the pyproject files
+	@hack/generate.sh --requirements
 
 images: ## build the project's images and what they stand on
 	@hack/images.sh
