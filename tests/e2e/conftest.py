@@ -1,4 +1,4 @@
-"""The kind tier: one cluster for the session, the chart and the quickstart in it, a stage for each module that needs one.
+"""The kind tier: one cluster for the session, with the chart and the quickstart; a stage for modules that need one.
 
 hack/test.sh makes the cluster, loads the images and says in the environment where both are. Without it the tier is
 skipped, so that `pytest tests/unit` and the like need no cluster.
@@ -11,9 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from support.kube import Kube
-from support.stage import Images, Stage, set_up
+from support.stage import SERVICE, Images, set_up
 from support.story import OPERATOR_NAMESPACE
 
 CHART = Path(__file__).parents[2] / "chart"
@@ -27,7 +26,9 @@ def pytest_collection_modifyitems(items):
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.e2e)
             if missing:
-                item.add_marker(pytest.mark.skip(reason=f"needs a kind cluster (make test): {', '.join(missing)} not set"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"needs a kind cluster (make test): {', '.join(missing)} not set")
+                )
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,16 @@ def kube(images):
     """The cluster, with the chart installed."""
     kube = Kube()
     repository, _, tag = images.operator.rpartition(":")
-    helm = ("helm", "upgrade", "--install", "plimsoll", str(CHART), "--namespace", OPERATOR_NAMESPACE, "--create-namespace")
+    helm = (
+        "helm",
+        "upgrade",
+        "--install",
+        "plimsoll",
+        str(CHART),
+        "--namespace",
+        OPERATOR_NAMESPACE,
+        "--create-namespace",
+    )
     values = ("--set", f"image.repository={repository}", "--set", f"image.tag={tag}")
     done = subprocess.run([*helm, *values], capture_output=True, text=True, check=False, env=kube.environment)
     assert done.returncode == 0, done.stderr
@@ -62,7 +72,9 @@ def operator_is_up(kube: Kube) -> bool:
 @pytest.fixture(scope="session")
 def demo(kube, images):
     """The quickstart as users get it, its port published on the host."""
-    kube.delete("fastapiservice", "reports", namespace="demo") if kube.get("namespace", "demo") else None
+    for left in ("reports", "waiting", "first-response"):
+        if kube.get("namespace", "demo"):
+            kube.delete(SERVICE, left, namespace="demo")
     return set_up(kube, "demo", images)
 
 
@@ -76,6 +88,3 @@ def url():
 def other_image(kube, images):
     """A second name of the captions image."""
     return images.second_tag(kube)
-
-
-__all__ = ["Stage"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from support.kube import condition
 from support.stage import SERVICE, staged
 from support.story import OPERATOR_NAMESPACE
@@ -46,7 +45,8 @@ def test_an_edit_that_does_not_fit_keeps_what_runs_and_says_so(stage):
 
 
 @pytest.mark.parametrize(
-    "change", [("scale", "deployment/captions-web", "--replicas=6"), ("delete", "deployment", "captions-web", "--wait=false")]
+    "change",
+    [("scale", "deployment/captions-web", "--replicas=6"), ("delete", "deployment", "captions-web", "--wait=false")],
 )
 def test_a_child_that_somebody_changed_is_mended_and_the_guard_holds_meanwhile(stage, kube, change):
     with PodWitness(kube, stage.namespace) as pods:
@@ -78,13 +78,31 @@ def test_an_operator_killed_in_the_middle_of_a_rollout_ends_it_within_the_claim(
         old = {pod.name for pod in pods.now().values() if pod.part == "web"}
         stage.edit({"database": {"pool": {"size": 10}}})
         stage.until("the first new pod is there", lambda: pods.names("web") > old, within=60, every=0.05)
-        kube.run("delete", "pods", "--force", "--grace-period=0", f"--namespace={OPERATOR_NAMESPACE}", f"--selector={OPERATOR}")
-        assert not condition(stage.service())["status"] == "True"
+        kube.run(
+            "delete",
+            "pods",
+            "--force",
+            "--grace-period=0",
+            f"--namespace={OPERATOR_NAMESPACE}",
+            f"--selector={OPERATOR}",
+        )
+        assert condition(stage.service())["status"] != "True"
         stage.ready()
-        assert stage.until("the claim is what the spec asks for", lambda: stage.claim() == 3 * 10 + 2 * 2 + 1, within=60)
+        assert stage.until(
+            "the claim is what the spec asks for", lambda: stage.claim() == 3 * 10 + 2 * 2 + 1, within=60
+        )
         stage.edit({"database": {"pool": {"size": 5}}})
-        stage.until("the shrinking rollout is under way", lambda: len(pods.names("web")) > len(old) + 2, within=60, every=0.05)
-        kube.run("delete", "pods", "--force", "--grace-period=0", f"--namespace={OPERATOR_NAMESPACE}", f"--selector={OPERATOR}")
+        stage.until(
+            "the shrinking rollout is under way", lambda: len(pods.names("web")) > len(old) + 2, within=60, every=0.05
+        )
+        kube.run(
+            "delete",
+            "pods",
+            "--force",
+            "--grace-period=0",
+            f"--namespace={OPERATOR_NAMESPACE}",
+            f"--selector={OPERATOR}",
+        )
         claims = []
 
         def shrunk() -> bool:
@@ -106,7 +124,9 @@ def test_a_deleted_service_takes_its_children_its_priority_classes_and_in_the_en
     assert len(kube.list("priorityclasses", labels=of_it)) == 2
     kube.run("delete", SERVICE, "captions", f"--namespace={stage.namespace}", "--wait=false")
     everything = "deployments,services,resourcequotas,jobs,pods"
-    stage.until("its children have gone", lambda: not kube.list(everything, namespace=stage.namespace, labels=of_it), within=90)
+    stage.until(
+        "its children have gone", lambda: not kube.list(everything, namespace=stage.namespace, labels=of_it), within=90
+    )
     stage.until("its claim has gone", lambda: stage.claim() == 0, within=30)
     stage.until("its PriorityClasses have gone", lambda: not kube.list("priorityclasses", labels=of_it), within=30)
     stage.until("nothing is claimed", lambda: stage.budget()["status"]["claimed"] == 0, within=30)

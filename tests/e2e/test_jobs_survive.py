@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-
 from support.kube import KubectlError
 from support.slides import slide
 from support.stage import staged
@@ -46,7 +45,9 @@ def post_slides(stage, number: int) -> dict[str, str]:
     with stage.kube.http(stage.namespace, "captions") as client:
         for each in range(number):
             word = f"chapter{each}{each}"
-            page = slide(*[f"{word} line {line} of a page that takes a while to read" for line in range(LINES)], size=32)
+            page = slide(
+                *[f"{word} line {line} of a page that takes a while to read" for line in range(LINES)], size=32
+            )
             answer = client.post("jobs", files={"file": ("slide.png", page, "image/png")})
             assert answer.status_code == 202, answer.text
             words[answer.json()["job_id"]] = word
@@ -90,7 +91,9 @@ def test_a_rollout_lets_a_worker_finish_the_job_in_its_hands(stage, kube, other_
         seen = ended(stage, jobs)
     assert {job["attempts"] for job in seen} == {1}
     assert count(stage, "running", "ready", worker) == 0, "it handed back what it had time to finish"
-    assert count(stage, "running", "done", worker) == done_before + 1, "it had no job in its hands when it was told to stop"
+    assert count(stage, "running", "done", worker) == done_before + 1, (
+        "it had no job in its hands when it was told to stop"
+    )
     assert pods.most("jobs-ocr") <= 2
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from support.kube import condition
 from support.stage import SERVICE, example, pick
 from support.witness import PodWitness
@@ -58,8 +57,13 @@ def test_an_over_budget_service_makes_no_pod_and_says_the_sum_what_is_free_and_w
     assert [pod for pod in witness.names("web") if pod.startswith("reports")]
 
 
-def test_a_deleted_service_holds_its_claim_until_its_pods_are_gone_and_then_whoever_waits_gets_it(demo, kube, reports, images):
-    demo.edit({"database": {"pool": {"size": fitting_pool(demo.says("OverBudget", name="reports")), "maxOverflow": 0}}}, name="reports")
+def test_a_deleted_service_holds_its_claim_until_its_pods_are_gone_and_then_whoever_waits_gets_it(
+    demo, kube, reports, images
+):
+    demo.edit(
+        {"database": {"pool": {"size": fitting_pool(demo.says("OverBudget", name="reports")), "maxOverflow": 0}}},
+        name="reports",
+    )
     demo.ready("reports")
     held = demo.claim("reports")
     waiting = {**pick(example("over-budget.yaml", namespace="demo", images=images), "FastAPIService")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httpx2
-
 from support.slides import slide
 
 TEXT = ("Connection budgets", "never over the line")
@@ -38,7 +37,14 @@ def test_kubectl_get_answers_whether_it_is_up_whether_it_fits_and_how_full_the_s
     expected = {"READY": "True", "USABLE": "91", "CLAIMED": "20", "FREE": "71", "LOAD": "21%", "REASON": "Observed"}
     assert {head: budget[head] for head in expected} == expected
     assert 0 < int(budget["LIVE"]) <= 20
-    expected = {"READY": "True", "FITS": "True", "PODS": "3/3", "CONNECTIONS": "20", "GRANTED": "20", "REASON": "Available"}
+    expected = {
+        "READY": "True",
+        "FITS": "True",
+        "PODS": "3/3",
+        "CONNECTIONS": "20",
+        "GRANTED": "20",
+        "REASON": "Available",
+    }
     assert {head: service[head] for head in expected} == expected
 
 

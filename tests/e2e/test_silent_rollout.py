@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from support.load import load
 from support.stage import staged
 from support.witness import ConnectionWitness, PodWitness
@@ -30,7 +29,9 @@ def roll_out(stage, image: str) -> None:
     stage.ready(every=1)
 
 
-def test_no_post_fails_while_images_roll_out_and_the_connections_stay_within_the_claim(stage, kube, images, other_image):
+def test_no_post_fails_while_images_roll_out_and_the_connections_stay_within_the_claim(
+    stage, kube, images, other_image
+):
     claim = stage.claim()
     rollouts = 0
     with (
@@ -45,7 +46,9 @@ def test_no_post_fails_while_images_roll_out_and_the_connections_stay_within_the
             rollouts += running.under_way()
         report = running.report(within=NEEDED_SECONDS + 120)
     print(f"\n{rollouts} rollouts, {json.dumps(report)}")
-    print(f"connections: {backends.most()} of {claim} claimed; pods: {pods.most('web')} web, {pods.most('jobs-ocr')} jobs")
+    print(
+        f"connections: {backends.most()} of {claim} claimed; pods: {pods.most('web')} web, {pods.most('jobs-ocr')} jobs"
+    )
 
     assert rollouts >= 1, "no rollout ended while the load ran"
     assert len(pods.names("web")) >= 2 + 2 * rollouts, "the web pods were not replaced"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from support.kube import Manifest
-from support.stage import Stage
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.kube import Manifest
+    from support.stage import Stage
 
 SCRIPT = Path(__file__).with_name("loadgen.py")
 
@@ -46,7 +48,9 @@ class Load:
         )
         assert ended
         report = self.lines()[-1]
-        assert "sent" in report, f"the generator broke: {self._stage.kube.run('logs', '-n', self._stage.namespace, self.name)}"
+        assert "sent" in report, (
+            f"the generator broke: {self._stage.kube.run('logs', '-n', self._stage.namespace, self.name)}"
+        )
         report["stored"] = int(self._stage.sql(f"SELECT count(*) FROM report WHERE text = '{self.name}'"))  # noqa: S608
         return report
 

@@ -18,9 +18,11 @@ import argparse
 import asyncio
 import collections
 import errno
+import itertools
 import json
 import socket
 import statistics
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -64,7 +66,7 @@ class Load:
     async def run(self) -> dict[str, object]:
         """Sends until the count is reached; returns the report."""
         self.began = time.monotonic()
-        print(json.dumps({"started": time.time(), "to": self.address}), flush=True)
+        say({"started": time.time(), "to": self.address})
         tasks = set()
         for number in range(self.options.count):
             intended = self.began + number / self.options.rate
@@ -171,7 +173,7 @@ class Load:
         """What happened, in numbers."""
         both = self.fresh + self.kept
         moments = [self.began, *sorted(self.successes), ended]
-        gaps = [(after - before, before - self.began) for before, after in zip(moments, moments[1:], strict=False)]
+        gaps = [(after - before, before - self.began) for before, after in itertools.pairwise(moments)]
         longest, at = max(gaps)
         cuts = statistics.quantiles(self.latencies, n=1000) if len(self.latencies) > 1 else [0.0] * 999
         milliseconds = {"p50": cuts[499], "p99": cuts[989], "max": max(self.latencies, default=0.0)}
@@ -190,6 +192,12 @@ class Load:
         }
 
 
+def say(line: dict[str, object]) -> None:
+    """One JSON line on standard output, at once."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,4 +214,4 @@ def options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(Load(options()).run())), flush=True)
+    say(asyncio.run(Load(options()).run()))

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from support.kube import Kube, Manifest, condition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SERVICE, BUDGET = "fastapiservice", "connectionbudget"
@@ -41,7 +42,9 @@ class Images:
         other = f"{self.captions}-again"
         for node in kube.list("nodes"):
             ctr = ("docker", "exec", node["metadata"]["name"], "ctr", "--namespace=k8s.io", "images")
-            listed = subprocess.run([*ctr, "list", "--quiet"], check=True, capture_output=True, text=True).stdout.split()
+            listed = subprocess.run(
+                [*ctr, "list", "--quiet"], check=True, capture_output=True, text=True
+            ).stdout.split()
             source = next((name for name in listed if name.endswith(self.captions)), None)
             if source is not None:
                 subprocess.run([*ctr, "tag", "--force", source, f"{source}-again"], check=True, capture_output=True)
@@ -94,7 +97,7 @@ class Stage:
         """Edits a service's spec."""
         self.kube.patch(SERVICE, name, {"spec": spec}, namespace=self.namespace)
 
-    def until(self, what: str, observe: Callable[[], Any], *, within: float = 60, every: float = 0.25) -> Any:  # noqa: ANN401
+    def until(self, what: str, observe: Callable[[], Any], *, within: float = 60, every: float = 0.25) -> Any:
         """``Kube.until`` about this namespace."""
         return self.kube.until(what, observe, within=within, about=self.namespace, every=every)
 
@@ -105,16 +108,18 @@ class Stage:
             service = self.service(name)
             return service if condition(service)["status"] == "True" else None
 
-        return self.until(f"{name} is Ready", seen, within=within, every=every)
+        return dict(self.until(f"{name} is Ready", seen, within=within, every=every))
 
-    def says(self, reason: str, *, name: str = "captions", kind: str = SERVICE, within: float = 60) -> str:
-        """Waits for the reason of an object's Ready condition; its message."""
+    def says(
+        self, reason: str, words: str = "", *, name: str = "captions", kind: str = SERVICE, within: float = 60
+    ) -> str:
+        """Waits until an object's Ready condition has this reason and these words; its whole message."""
 
         def seen() -> str | None:
             now = condition(self.kube.get(kind, name, namespace=self.namespace))
-            return now["message"] if now["reason"] == reason else None
+            return now["message"] if now["reason"] == reason and words in now["message"] else None
 
-        return str(self.until(f"{kind} {name} says {reason}", seen, within=within))
+        return str(self.until(f"{kind} {name} says {reason} {words}", seen, within=within))
 
     def claim(self, name: str = "captions") -> int:
         """What the budget's ledger holds under a service's name."""
@@ -128,11 +133,24 @@ class Stage:
 
     def sql(self, statement: str) -> str:
         """What psql prints for a statement in the database; columns are parted by ``|``."""
-        psql = ("psql", "--username=captions", "--quiet", "--no-align", "--tuples-only", "--no-psqlrc", "-v", "ON_ERROR_STOP=1")
-        return self.kube.run("exec", f"--namespace={self.namespace}", "postgres-0", "--", *psql, "-c", statement).strip()
+        psql = (
+            "psql",
+            "--username=captions",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--no-psqlrc",
+            "-v",
+            "ON_ERROR_STOP=1",
+        )
+        return self.kube.run(
+            "exec", f"--namespace={self.namespace}", "postgres-0", "--", *psql, "-c", statement
+        ).strip()
 
 
-def set_up(kube: Kube, namespace: str, images: Images, *, change: Callable[[list[Manifest]], None] | None = None) -> Stage:
+def set_up(
+    kube: Kube, namespace: str, images: Images, *, change: Callable[[list[Manifest]], None] | None = None
+) -> Stage:
     """Applies the quickstart and waits until it is Ready."""
     stage = Stage(kube, namespace, images)
     manifests = example("quickstart.yaml", namespace=namespace, images=images)

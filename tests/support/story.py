@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OPERATOR_NAMESPACE = "plimsoll-system"
 CONDITIONS = (
@@ -13,7 +16,7 @@ CONDITIONS = (
 
 def tell(kubectl: Callable[..., str], namespace: str | None) -> str:
     """The story of a namespace and of the operator."""
-    chapters = {}
+    chapters: dict[str, tuple[str, ...]] = {}
     if namespace:
         where = f"--namespace={namespace}"
         custom = "connectionbudgets,fastapiservices"

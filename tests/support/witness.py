@@ -11,11 +11,13 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from support.kube import Kube
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.kube import Kube
 
 SAMPLES = """
 SELECT json_build_object('at', extract(epoch FROM clock_timestamp()), 'by', coalesce(json_object_agg(name, n), '{}'))
@@ -132,7 +134,7 @@ class ConnectionWitness(_Witness):
 
     def most(self) -> int:
         """The most connections at once."""
-        return max(sum(sample["by"].values()) for sample in self.samples)
+        return max(sum(int(number) for number in sample["by"].values()) for sample in self.samples)
 
     def most_by_name(self) -> Counter[str]:
         """The most connections that each pod had at once."""
