@@ -17,6 +17,13 @@ def stage(kube, images):
         yield stage
 
 
+@pytest.fixture(autouse=True)
+def good_shape(stage):
+    """Whatever a test before has left behind, this one begins with the quickstart's shape."""
+    stage.edit({"database": {"pool": {"size": 5}}})
+    stage.ready()
+
+
 def served(stage) -> bool:
     """Whether the service answers from its database."""
     with stage.kube.http(stage.namespace, "captions") as client:
@@ -35,7 +42,7 @@ def test_an_edit_that_does_not_fit_keeps_what_runs_and_says_so(stage):
     assert "What would fit: database.pool.size 28 with maxOverflow 0." in message
     assert set(stage.children("pods")) == pods
     assert {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()} == generations
-    assert stage.claim() == 20
+    assert stage.claim() in {19, 20}, "what stands may come to 3 × 5 + 2 × 2, and no migration is due"
     assert stage.service()["status"]["readyPods"] == "3/3"
     assert served(stage)
 
@@ -66,11 +73,14 @@ def test_a_child_that_somebody_changed_is_mended_and_the_guard_holds_meanwhile(s
 
 
 def test_a_quota_that_somebody_raised_is_lowered_again(stage, kube):
-    def guard() -> str:
-        return kube.get("resourcequota", "captions-web", namespace=stage.namespace)["spec"]["hard"]["pods"]
+    def guards() -> dict[str, str]:
+        return {name: each["spec"]["hard"]["pods"] for name, each in stage.children("resourcequotas").items()}
 
-    kube.patch("resourcequota", "captions-web", {"spec": {"hard": {"pods": "50"}}}, namespace=stage.namespace)
-    stage.until("the quota allows 3 pods again", lambda: guard() == "3", within=30)
+    before = guards()
+    assert sorted(before.values()) == ["2", "3"]
+    for name in before:
+        kube.patch("resourcequota", name, {"spec": {"hard": {"pods": "50"}}}, namespace=stage.namespace)
+    stage.until("the quotas allow 2 and 3 pods again", lambda: guards() == before, within=30)
 
 
 def test_an_operator_killed_in_the_middle_of_a_rollout_ends_it_within_the_claim(stage, kube):

@@ -16,8 +16,9 @@ def reports(demo, kube, images):
     (manifest,) = example("over-budget.yaml", namespace="demo", images=images)
     kube.apply(manifest)
     yield manifest
-    kube.delete(SERVICE, "reports", namespace="demo")
-    demo.until("the pods of reports have gone", lambda: not demo.children("pods", "reports"), within=60)
+    for name in ("reports", "waiting"):
+        kube.delete(SERVICE, name, namespace="demo")
+    demo.until("their claims have gone", lambda: not demo.claim("reports") + demo.claim("waiting"), within=60)
 
 
 def fitting_pool(message: str) -> int:
@@ -86,4 +87,3 @@ def test_a_deleted_service_holds_its_claim_until_its_pods_are_gone_and_then_whoe
 
         demo.until("the claim of reports is given back", released, within=60)
         demo.ready("waiting")
-    kube.delete(SERVICE, "waiting", namespace="demo")

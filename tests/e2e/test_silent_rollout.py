@@ -13,7 +13,7 @@ from support.load import load
 from support.stage import staged
 from support.witness import ConnectionWitness, PodWitness
 
-COUNT, RATE = 10_200, 100  # about half a core for web pods, database and generator
+COUNT, RATE = 10_050, 75  # a third of a core for web pods, database and generator, so that rollouts have room
 NEEDED_SECONDS = COUNT / RATE
 
 
@@ -52,7 +52,8 @@ def test_no_post_fails_while_images_roll_out_and_the_connections_stay_within_the
 
     assert rollouts >= 1, "no rollout ended while the load ran"
     assert len(pods.names("web")) >= 2 + 2 * rollouts, "the web pods were not replaced"
-    assert report["failed"] == {}, report["failures"]
+    overload = "" if report["cut"] else "no connection was cut: this machine was too busy"
+    assert report["failed"] == {}, f"{overload} {report['failures']}"
     assert report["sent"] == report["acknowledged"] == report["stored"] == COUNT
     assert report["fresh"]["sent"] >= COUNT / 4 <= report["kept_alive"]["sent"]
 
