@@ -27,6 +27,11 @@ async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
     """
     if not uri.startswith(("postgresql://", "postgres://")):
         raise ProbeFailed("The Secret's value is not a PostgreSQL URI (postgresql://user:password@host:5432/database).")
+    if _hides_a_password(uri):
+        raise ProbeFailed(
+            "The user or password in the Secret's URI holds a character that must be percent-encoded there: / is %2F,"
+            " @ is %40, : is %3A, ? is %3F, # is %23."
+        )
     try:
         connection = await psycopg.AsyncConnection.connect(
             uri,
@@ -49,8 +54,15 @@ async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
     return facts
 
 
+def _hides_a_password(uri: str) -> bool:
+    """Whether libpq would take a part of the password for the host, and name it in its error."""
+    user, at, _ = uri.partition("://")[2].rpartition("@")
+    return bool(at) and not set(user).isdisjoint("/@?#")
+
+
 def _failed(error: psycopg.OperationalError) -> ProbeFailed:
-    words = " ".join(str(error).split())
+    words = " ".join(str(error).split()).removeprefix("connection failed: ")
+    words = words.partition(" Is the server running")[0].rstrip(".")  # libpq ends in a question, which is no sentence
     full = any(mark in words for mark in _FULL)
     prefix = "The server has no connection left even to be asked" if full else "The server cannot be asked"
     return ProbeFailed(f"{prefix}: {words}.", full=full)
