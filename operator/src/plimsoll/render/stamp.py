@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 from plimsoll.render.names import RENDERED
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
+
+_FACTORS: Final = {
+    "": Decimal(1),
+    **{suffix: Decimal(10) ** (3 * power) for suffix, power in zip("num", (-3, -2, -1), strict=True)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+}
+_AMOUNTS: Final = frozenset({"limits", "requests"})
+_QUANTITY: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)([numkMGTPE]|[KMGTPE]i|)")
 
 
 def stamped(manifest: Manifest) -> Manifest:
@@ -29,14 +40,32 @@ def is_current(*, live: Manifest | None, wanted: Manifest) -> bool:
     return live is not None and _contains(live, wanted)
 
 
-def _contains(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _contains(live: Any, wanted: Any, *, amounts: bool = False) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(_contains(live.get(key), value) for key, value in wanted.items())
+        return isinstance(live, dict) and all(
+            _contains(live.get(key), value, amounts=amounts or key in _AMOUNTS) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         return (
             isinstance(live, list)
             and len(live) == len(wanted)
             and all(_contains(one, other) for one, other in zip(live, wanted, strict=True))
         )
-    # The API server leaves out what is empty.
-    return bool(live == wanted or (live is None and wanted in ("", 0, False)))
+    # The API server leaves out what is empty, and writes amounts in its own way.
+    return bool(
+        live == wanted or (live is None and wanted in ("", 0, False)) or (amounts and _is_same_amount(live, wanted))
+    )
+
+
+def _is_same_amount(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - likewise
+    """Whether both say the same amount: ``500m`` is what the API server makes of ``0.5``."""
+    one, other = _quantity(live), _quantity(wanted)
+    return one is not None and one == other
+
+
+def _quantity(value: Any) -> Decimal | None:  # noqa: ANN401 - likewise
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None or isinstance(value, bool):
+        return None
+    number, suffix = found.groups()
+    return Decimal(number) * _FACTORS[suffix]
