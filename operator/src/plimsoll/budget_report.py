@@ -7,7 +7,7 @@ end in one write of the whole status, guarded by the resourceVersion that was re
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.connectionbudget import ClaimStatus, ConnectionBudgetStatus, ServerStatus
 from plimsoll.budget.capacity import capacity
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from plimsoll.budget.ledger import Ledger
     from plimsoll.conditions import Finding
     from plimsoll.errors import ProbeFailed
+
+
+_UNREAD: Final = frozenset({Reason.SERVER_FULL, Reason.SERVER_UNREACHABLE, Reason.SECRET_UNREADABLE})
+"""Why the last attempt to ask the server failed; only the next attempt can take that back."""
 
 
 def after_reading(budget: ConnectionBudget, reading: ServerFacts | ProbeFailed, *, now: str) -> ConnectionBudgetStatus:
@@ -57,14 +61,22 @@ def after_reading(budget: ConnectionBudget, reading: ServerFacts | ProbeFailed, 
         }
     )
     read = budget.model_copy(update={"status": status})
-    return with_ledger(read, ledger_of(read, now=now), now=now)
+    ledger = ledger_of(read, now=now)
+    return _balanced(read, _with_sums(read, ledger), ledger, now=now)
 
 
 def with_ledger(budget: ConnectionBudget, ledger: Ledger, *, now: str) -> ConnectionBudgetStatus:
-    """The status with the claims of ``ledger`` and the sums over them."""
+    """The status with the claims of ``ledger`` and the sums over them; what is said of the last reading stays said."""
+    status = _with_sums(budget, ledger)
+    if any(each.reason in _UNREAD for each in budget.status.conditions):
+        return status
+    return _balanced(budget, status, ledger, now=now)
+
+
+def _with_sums(budget: ConnectionBudget, ledger: Ledger) -> ConnectionBudgetStatus:
     claimed = ledger.claimed.count
     usable = budget.status.usable
-    status = budget.status.model_copy(
+    return budget.status.model_copy(
         update={
             "claims": tuple(
                 ClaimStatus(
@@ -81,6 +93,13 @@ def with_ledger(budget: ConnectionBudget, ledger: Ledger, *, now: str) -> Connec
             "load": f"{100 * claimed // usable}%" if usable else "",
         }
     )
+
+
+def _balanced(
+    budget: ConnectionBudget, status: ConnectionBudgetStatus, ledger: Ledger, *, now: str
+) -> ConnectionBudgetStatus:
+    """The status, with conditions that say whether the claims fit into what the server gives."""
+    claimed = ledger.claimed.count
     if ledger.usable is None:
         return status
     if claimed > ledger.usable.count:
@@ -138,6 +157,6 @@ def _concluded(
     budget: ConnectionBudget, status: ConnectionBudgetStatus, *, findings: tuple[Finding, ...], now: str
 ) -> ConnectionBudgetStatus:
     made = conditions(
-        findings=findings, before=budget.status.conditions, generation=budget.metadata.generation, now=now
+        findings=findings, before=budget.status.conditions, generation=status.observed_generation, now=now
     )
     return status.model_copy(update={"conditions": made})
