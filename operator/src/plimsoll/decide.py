@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from plimsoll.budget.demand import Demand, WorkloadDemand, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger
 from plimsoll.conditions import ConditionType, Finding, Progress, Reason, summary
+from plimsoll.errors import Forbidden
 from plimsoll.explain import over_budget
 from plimsoll.overlap import guard_in_force, halfway, on_the_way, part_of, standing, unguarded
 from plimsoll.render import deployment, guard, migration
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
+    from plimsoll.errors import Terminal
     from plimsoll.observed import Observed
 
 UNSETTLED_SECONDS = 2.0
@@ -140,6 +142,12 @@ def _granted(observed: Observed, ledger: Ledger, *, wanted: Connections) -> Gran
     return ledger.grant(uid=uid, wanted=max(wanted, stands), standing=stands)
 
 
+def after_refusal(decision: Decision, refusal: Terminal | Forbidden) -> Decision:
+    """The decision when the API server would not have what it names: only an edit, or a right, can help."""
+    reason = Reason.FORBIDDEN if isinstance(refusal, Forbidden) else Reason.INVALID_SPEC
+    return replace(decision, findings=_stalls(reason, f"The cluster refuses a part of the service: {refusal}"))
+
+
 def _claim(service: FastAPIService, *, wanted: Demand, grant: Grant) -> Claim:
     meta = service.metadata
     arithmetic = (
@@ -198,12 +206,10 @@ def _halfway(observed: Observed, ledger: Ledger, *, wanted: Demand) -> Decision:
             claim=claim, findings=_stalls(Reason.OVER_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 15
         )
     step = _roll_out(replace(observed, service=stone), wanted=demand(stone.spec), claim=claim, parts=parts)
+    if step.findings:  # it waits for something of its own
+        return step
     message = f"Needs {wanted.connections} connections, which fit once the pods that are to go have gone."
-    return replace(
-        step,
-        findings=step.findings or _waits(Reason.WAITING_FOR_BUDGET, message),
-        requeue_after=step.requeue_after or UNSETTLED_SECONDS,
-    )
+    return replace(step, findings=_waits(Reason.WAITING_FOR_BUDGET, message), requeue_after=UNSETTLED_SECONDS)
 
 
 def _deployment(service: FastAPIService, workload: WorkloadDemand) -> Manifest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from plimsoll.api.fastapiservice import LARGEST_POOL
 from plimsoll.budget.demand import demand, web_cost
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def with_pool(spec: FastAPIServiceSpec, *, size: int, overflow: int = 0) -> Fast
 
 
 def largest_pool(spec: FastAPIServiceSpec, *, room: Connections) -> int:
-    """The largest pool.size, with maxOverflow 0, with which the whole service fits into ``room``; 0 where none does."""
+    """The largest pool.size, with maxOverflow 0, with which the service fits into ``room``; 0 where none does."""
     smallest = demand(with_pool(spec, size=1)).connections
     if smallest > room:
         return 0
     web = next(workload for workload in demand(spec).workloads if workload.name == "web")
     per_step = web.pods * web.cost.processes
-    return 1 + (room.minus(smallest).count // per_step if per_step else 0)
+    return min(LARGEST_POOL, 1 + (room.minus(smallest).count // per_step if per_step else 0))
 
 
 def why_not_obvious(spec: FastAPIServiceSpec) -> str:

@@ -10,8 +10,8 @@ import structlog
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.conditions import ConditionType, Reason
-from plimsoll.decide import decide, ledger_of
-from plimsoll.errors import NotFound
+from plimsoll.decide import after_refusal, decide, ledger_of
+from plimsoll.errors import Forbidden, NotFound, Terminal
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
@@ -68,9 +68,15 @@ class Services:
         if service is None:
             return Done(requeue_after=_RELEASE_SECONDS if left else None)
         observed, decision, held = await self._settle_claim(self._observed(service, around))
-        applied = [await cluster.apply(manifest) for manifest in decision.apply]
-        for kind, name in decision.delete:
-            await cluster.delete(kind, key.namespace, name)
+        applied: list[Manifest] = []
+        refusal: Terminal | Forbidden | None = None
+        try:
+            for manifest in decision.apply:
+                applied.append(await cluster.apply(manifest))  # noqa: PERF401 - what was applied counts if one fails
+            for kind, name in decision.delete:
+                await cluster.delete(kind, key.namespace, name)
+        except (Terminal, Forbidden) as error:
+            decision, refusal = after_refusal(decision, error), error
         status = report(observed.with_children(applied), decision, held=held)
         if status != service.status:
             wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
@@ -78,6 +84,8 @@ class Services:
             _log_transition(service, status)
         if any(finding.reason in _WAITS_FOR_ROOM for finding in decision.findings):
             self.book.wait(service.budget_key, key)
+        if refusal is not None:
+            raise refusal
         waits = (decision.requeue_after, _RELEASE_SECONDS if left else None)
         return Done(requeue_after=min((seconds for seconds in waits if seconds is not None), default=None))
 

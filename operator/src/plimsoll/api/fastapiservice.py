@@ -29,6 +29,7 @@ RESERVED_ENV: Final = (
 )
 """Names that carry the contract between operator and process: a service that set them would break its own claim."""
 
+LARGEST_POOL: Final = 10000
 Replicas = Annotated[int, Field(ge=0, le=1000)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Argv = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)]
@@ -130,10 +131,10 @@ class JobGroup(Wire):
 class Pool(Wire):
     """The connection pool of one web process."""
 
-    size: Annotated[int, Field(ge=1, le=10000)] = 5
+    size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] = 5
     """Connections that the pool keeps; given as DB_POOL_SIZE."""
 
-    max_overflow: Annotated[int, Field(ge=0, le=10000)] = 0
+    max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
     """Connections that the pool opens beyond its size under load; given as DB_MAX_OVERFLOW. They count too."""
 
 
