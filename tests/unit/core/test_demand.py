@@ -1,85 +1,56 @@
-"""What a service can open at worst, and the words in which it is said."""
-
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from plimsoll.budget.demand import demand
-from plimsoll.budget.ledger import Claim, Ledger
-from plimsoll.explain import largest_pool, over_budget, what_would_fit, with_pool
+from plimsoll.budget.demand import Demand, demand, web_cost
 from plimsoll.units import Connections
-from support.builders import a_service
+from support.builders import a_service, group
 
 
-def spec(**wishes):
-    return a_service(**wishes).spec
+def of(**wishes: Any) -> Demand:
+    return demand(a_service(**wishes).spec)
 
 
-JOB = {"name": "ocr", "command": ["work"], "replicas": 1, "processes": 2, "connectionsPerProcess": 3}
+def test_the_common_default_opens_120_connections_in_one_pod() -> None:
+    spec = a_service(replicas=1, workers=4, pool=10, overflow=20, surge=0, unavailable=1).spec
+    assert web_cost(spec).connections == Connections(120)
+    assert str(demand(spec)) == "web 1 pods × 4 processes × (10 pool + 20 overflow) = 120"
 
 
-@pytest.mark.parametrize(
-    ("wishes", "connections"),
-    [
-        ({"replicas": 2, "pool": 5}, 15),
-        ({"replicas": 2, "pool": 5, "surge": 0, "unavailable": 1}, 10),
-        ({"replicas": 1, "workers": 4, "pool": 10, "overflow": 20}, 240),
-        ({"replicas": 2, "pool": 5, "extra": 1}, 18),
-        ({"replicas": 2, "pool": 5, "migration": 1}, 16),
-        ({"replicas": 2, "pool": 5, "jobs": (JOB,)}, 15 + 2 * 6),
-        ({"replicas": 0, "pool": 5}, 0),
-        ({"replicas": 0, "pool": 5, "jobs": (JOB | {"replicas": 0},), "migration": 2}, 2),
-    ],
-)
-def test_demand_is_pods_times_processes_times_pool_surge_and_migration_included(wishes, connections):
-    assert demand(spec(**wishes)).connections == Connections(connections)
-
-
-def test_the_common_default_is_counted_as_it_is_and_not_as_it_looks():
-    usual = spec(replicas=1, workers=4, pool=10, overflow=20)
-    ledger = Ledger(
-        usable=Connections(91),
-        claims=(Claim(namespace="demo", name="captions", uid="c", connections=Connections(20)),),
+def test_every_term_is_printed_and_they_add_up() -> None:
+    whole = of(
+        replicas=3,
+        workers=2,
+        pool=5,
+        overflow=1,
+        extra=1,
+        jobs=(group("ocr", replicas=2, processes=3, connections=2),),
+        migration=4,
     )
-    sentence = over_budget(spec=usual, budget="demo/main", ledger=ledger, room=Connections(71))
-    assert "Needs 240 connections: web (1 + 1 surge) pods × 4 processes × (10 pool + 20 overflow) = 240." in sentence
-    assert "Budget demo/main has 71 free for it of 91 usable." in sentence
-    assert "One pod looks like 4 × 10 = 40" in sentence
-    assert "4 × (10 + 20) = 120" in sentence
-    assert "What would fit: database.pool.size 8 with maxOverflow 0." in sentence
-
-
-def test_where_no_overflow_hides_anything_nothing_is_said_of_it():
-    ledger = Ledger(usable=Connections(10))
-    assert "looks like" not in over_budget(spec=spec(pool=50), budget="b", ledger=ledger, room=Connections(10))
-
-
-def test_fewer_workers_are_named_where_no_pool_of_theirs_would_fit():
-    assert what_would_fit(spec(replicas=1, workers=8, pool=5), room=Connections(9)) == (
-        "What would fit: web.workers 1 and database.pool.size 4 with maxOverflow 0."
+    assert str(whole) == (
+        "web (3 + 1 surge) pods × 2 processes × (5 pool + 1 overflow + 1 extra) = 56;"
+        " jobs ocr (2 + 1 surge) pods × 3 processes × 2 pool = 18; migration 4"
     )
+    assert whole.connections == Connections(56 + 18 + 4)
 
 
-def test_where_nothing_small_enough_exists_that_is_said():
-    assert "No pool is small enough" in what_would_fit(spec(replicas=20, pool=5), room=Connections(9))
+def test_no_replicas_are_no_pods_not_even_a_surging_one() -> None:
+    assert of(replicas=0, surge=3).connections == Connections(0)
+    assert str(of(replicas=0, surge=3)) == "web 0 pods × 1 process × 5 pool = 0"
 
 
-@given(
-    replicas=st.integers(0, 6),
-    workers=st.integers(1, 5),
-    pool=st.integers(1, 40),
-    overflow=st.integers(0, 40),
-    surge=st.integers(1, 3),
-    migration=st.integers(0, 2),
-    room=st.integers(0, 200),
-)
-def test_what_is_said_to_fit_fits_and_one_more_would_not(replicas, workers, pool, overflow, surge, migration, room):
-    asked = spec(
-        replicas=replicas, workers=workers, pool=pool, overflow=overflow, surge=surge, migration=migration or None
+def test_job_workers_have_no_overflow_and_no_extras_of_the_web_pool() -> None:
+    with_jobs = of(replicas=0, overflow=9, extra=9, jobs=(group(replicas=1, processes=2, connections=3),))
+    assert with_jobs.connections == Connections((1 + 1) * 2 * 3)
+
+
+@pytest.mark.parametrize(("migration", "more"), [(None, 0), (1, 1), (7, 7)])
+def test_a_migration_runs_beside_all_pods(migration: int | None, more: int) -> None:
+    assert of(migration=migration).connections == Connections(15 + more)
+
+
+def test_the_surge_counts_for_every_workload() -> None:
+    assert of(replicas=2, surge=2, jobs=(group(replicas=1), group("mail", replicas=1))).connections == Connections(
+        4 * 5 + 3 * 2 + 3 * 2
     )
-    size = largest_pool(asked, room=Connections(room))
-    if size:
-        assert demand(with_pool(asked, size=size)).connections <= Connections(room)
-    if replicas:
-        assert demand(with_pool(asked, size=size + 1)).connections > Connections(room)

@@ -1,5 +1,3 @@
-"""terminationGracePeriodSeconds outlasts every phase of a pod's end."""
-
 from __future__ import annotations
 
 from hypothesis import given
@@ -7,22 +5,36 @@ from hypothesis import strategies as st
 from plimsoll.api.fastapiservice import Shutdown
 from plimsoll.shutdown import job_grace_seconds, web_grace_seconds
 
-seconds = st.integers(0, 3600)
+SECONDS = st.integers(0, 3600)
+SHUTDOWNS = st.builds(
+    Shutdown,
+    pre_stop_seconds=SECONDS,
+    drain_seconds=SECONDS,
+    request_deadline_seconds=SECONDS,
+    job_deadline_seconds=SECONDS,
+    lifespan_seconds=SECONDS,
+)
 
 
-@given(pre_stop=seconds, drain=seconds, request=seconds, job=seconds, lifespan=seconds)
-def test_the_grace_period_is_at_least_what_the_contract_needs(pre_stop, drain, request, job, lifespan):
-    shutdown = Shutdown(
-        pre_stop_seconds=pre_stop,
-        drain_seconds=drain,
-        request_deadline_seconds=request,
-        job_deadline_seconds=job,
-        lifespan_seconds=lifespan,
+@given(SHUTDOWNS)
+def test_a_web_pods_grace_outlasts_every_phase_of_its_end(shutdown: Shutdown) -> None:
+    phases = (
+        shutdown.pre_stop_seconds
+        + shutdown.drain_seconds
+        + 0.7
+        + shutdown.request_deadline_seconds
+        + shutdown.lifespan_seconds
+        + 5
     )
-    assert web_grace_seconds(shutdown) >= pre_stop + drain + 0.7 + request + lifespan + 5
-    assert job_grace_seconds(shutdown) >= 0.7 + job + lifespan + 5
+    assert phases <= web_grace_seconds(shutdown) < phases + 1
 
 
-def test_the_defaults_give_a_web_pod_thirty_six_seconds():
-    assert web_grace_seconds(Shutdown()) == 36
-    assert job_grace_seconds(Shutdown()) == 41
+@given(SHUTDOWNS)
+def test_a_job_workers_grace_outlasts_its_jobs_deadline_and_its_lifespan(shutdown: Shutdown) -> None:
+    phases = 0.7 + shutdown.job_deadline_seconds + shutdown.lifespan_seconds + 5
+    assert phases <= job_grace_seconds(shutdown) < phases + 1
+
+
+def test_the_defaults_add_up() -> None:
+    assert web_grace_seconds(Shutdown()) == 0 + 5 + 1 + 20 + 5 + 5
+    assert job_grace_seconds(Shutdown()) == 1 + 30 + 5 + 5

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+from plimsoll.budget.ledger import Claim, Grant, Ledger
+from plimsoll.units import Connections
+
+
+def claim(uid: str, connections: int) -> Claim:
+    return Claim(namespace="demo", name=f"s-{uid}", uid=uid, connections=Connections(connections))
+
+
+def ledger(usable: int | None, **claims: int) -> Ledger:
+    return Ledger(
+        usable=None if usable is None else Connections(usable),
+        claims=tuple(claim(uid, connections) for uid, connections in claims.items()),
+    )
+
+
+def grant(book: Ledger, *, wanted: int, standing: int = 0) -> Grant:
+    return book.grant(uid="a", wanted=Connections(wanted), standing=Connections(standing))
+
+
+def granted(admitted: bool, hold: int, free: int) -> Grant:
+    return Grant(admitted=admitted, hold=Connections(hold), free=Connections(free))
+
+
+@pytest.mark.parametrize(
+    ("book", "wanted", "standing", "expected"),
+    [
+        pytest.param(ledger(91), 30, 0, granted(True, 30, 91), id="the first claim takes what it wants"),
+        pytest.param(ledger(91, b=61), 30, 0, granted(True, 30, 30), id="up to the last connection"),
+        pytest.param(ledger(91, b=62), 30, 0, granted(False, 0, 29), id="but not one more"),
+        pytest.param(ledger(91, a=15), 30, 15, granted(True, 30, 91), id="growth counts one's own claim as room"),
+        pytest.param(ledger(91, a=15, b=70), 30, 15, granted(False, 15, 21), id="growth refused holds what stands"),
+        pytest.param(ledger(91, a=30), 15, 15, granted(True, 15, 91), id="what is no longer needed is given back"),
+        pytest.param(ledger(91, a=30), 25, 20, granted(True, 25, 91), id="on the way down the way counts"),
+        pytest.param(
+            ledger(91, a=30, b=61), 95, 20, granted(False, 20, 30), id="refused, with less standing than held"
+        ),
+        pytest.param(ledger(91), 20, 20, granted(True, 20, 91), id="a lost claim is found again in what stands"),
+        pytest.param(ledger(91, b=90), 20, 20, granted(True, 20, 1), id="even where there is no room for it"),
+        pytest.param(ledger(91, b=90), 21, 20, granted(False, 20, 1), id="but it may not grow on that occasion"),
+        pytest.param(ledger(None), 10, 0, granted(False, 0, 0), id="nothing grows while the capacity is unknown"),
+        pytest.param(ledger(None, a=30), 30, 30, granted(True, 30, 0), id="what is held then stays"),
+        pytest.param(ledger(None, a=30), 10, 10, granted(True, 10, 0), id="and may shrink"),
+        pytest.param(ledger(20, a=30), 30, 30, granted(True, 30, 20), id="a server that shrank takes nothing away"),
+        pytest.param(ledger(20, a=30), 31, 30, granted(False, 30, 20), id="but lets nothing grow"),
+        pytest.param(ledger(20, a=30, b=10), 25, 10, granted(True, 25, 10), id="and shrinking needs no room"),
+    ],
+)
+def test_growth_needs_room_and_what_stands_is_never_taken_away(
+    book: Ledger, wanted: int, standing: int, expected: Grant
+) -> None:
+    assert grant(book, wanted=wanted, standing=standing) == expected
+
+
+def test_free_is_what_no_claim_has_and_never_a_debt() -> None:
+    assert ledger(91, a=30, b=31).free == Connections(30)
+    assert ledger(50, a=30, b=31).free == Connections(0)
+    assert ledger(None, a=30).free == Connections(0)
+    assert ledger(50, a=30, b=31).claimed == Connections(61)
+
+
+def test_a_claim_replaces_the_one_of_the_same_object_and_no_other() -> None:
+    book = ledger(91, a=30, b=10).with_claim(claim("a", 20))
+    assert (book.held_by("a"), book.held_by("b")) == (Connections(20), Connections(10))
+
+
+def test_a_claim_of_nothing_is_no_claim() -> None:
+    assert ledger(91, a=30).with_claim(claim("a", 0)).claims == ()
+
+
+def test_claims_are_in_one_order_however_they_came() -> None:
+    one = ledger(91).with_claim(claim("a", 1)).with_claim(claim("b", 2))
+    other = ledger(91).with_claim(claim("b", 2)).with_claim(claim("a", 1))
+    assert one == other
+
+
+def test_a_service_of_the_same_name_is_another_one_by_its_uid() -> None:
+    old = Claim(namespace="demo", name="s", uid="old", connections=Connections(10))
+    book = Ledger(usable=Connections(91), claims=(old,))
+    assert book.held_by("new") == Connections(0)
+    assert book.with_claim(Claim(namespace="demo", name="s", uid="new", connections=Connections(5))).claimed == (
+        Connections(15)
+    )
