@@ -86,21 +86,32 @@ cluster_ready() {
     detail "deleting a cluster that is half-made, stopped or outdated"
     cluster_delete "$name"
   fi
-  rm -rf "$folder" && mkdir -p "$folder"
+  if [ -d "$folder" ]; then
+    # The engine may still be finishing a container that an interrupted run had asked for.
+    sleep 3
+    cluster_delete "$name"
+  fi
+  mkdir -p "$folder"
   cluster_config "$way" "$port" "$workers" >"$folder/kind.yaml"
   enough_watches
   detail "creating $((workers + 1)) nodes"
-  # Twice: the engine may still be finishing a container that an interrupted run had asked for.
-  kind_create "$name" "$image" || { cluster_delete "$name" keep && kind_create "$name" "$image"; }
+  PATH=$bin:$PATH kind create cluster --name "$name" --image "$image" --config "$folder/kind.yaml" \
+    --kubeconfig "$folder/kubeconfig" --wait 0s
   detail "pod network"
+  nodes_known "$name"
   pod_network "$name" "$way"
   nodes_ready "$name"
   touch "$folder/made-$making"
 }
 
-kind_create() {
-  PATH=$bin:$PATH kind create cluster --name "$1" --image "$2" --config "$(cluster_folder "$1")/kind.yaml" \
-    --kubeconfig "$(kubeconfig_of "$1")" --wait 0s
+# Every node that was started is in the API, and the controller manager has given it its range of pod addresses.
+nodes_known() {
+  local nodes
+  mapfile -t nodes < <(nodes_of "$1")
+  in_cluster "$1" kubectl wait --for=create "${nodes[@]/#/node/}" --timeout=60s ||
+    die "of the nodes ${nodes[*]} not all have joined the cluster within 60 s; the reason is in what" \
+      "\"docker exec NODE journalctl --unit kubelet\" shows, and this command makes the cluster anew"
+  in_cluster "$1" kubectl wait --for='jsonpath={.spec.podCIDR}' nodes --all --timeout=60s
 }
 
 nodes_ready() {
@@ -118,14 +129,14 @@ enough_watches() {
   fi
 }
 
-cluster_delete() { # NAME [keep]: with `keep`, its folder stays
+cluster_delete() {
   local name=$1 nodes
   nodes=$(nodes_of "$name")
   if [ -n "$nodes" ]; then
     # shellcheck disable=SC2086  # one word per node
     docker rm --force --volumes $nodes
   fi
-  if [ "${2:-}" != keep ]; then rm -rf "$(cluster_folder "$name")"; fi
+  rm -rf "$(cluster_folder "$name")"
 }
 
 # ---- Pod network -----------------------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ engine_log=$cache/engine/dockerd.log
 
 engine_answers() { timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
-# Ours, and alive: a stale pid file may name a stranger by now.
+# Ours, and alive: a stale pid file may name a stranger by now, or a process that nobody has reaped, which has no program.
 engine_is_ours() {
-  [ -s "$engine_pid_file" ] && [ "$(cat "/proc/$(<"$engine_pid_file")/comm" 2>/dev/null)" = dockerd ]
+  [ -s "$engine_pid_file" ] && [[ $(readlink "/proc/$(<"$engine_pid_file")/exe") == */dockerd ]]
 }
 
 engine_packages() {
@@ -75,10 +75,12 @@ engine_stop() {
     echo "other containers run in it"
     return
   fi
-  local pid
-  pid=$(<"$engine_pid_file")
-  kill "$pid"
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done
+  local deadline=$((SECONDS + 60))
+  kill "$(<"$engine_pid_file")"
+  while engine_is_ours; do
+    if [ "$SECONDS" -ge "$deadline" ]; then die "the Docker engine does not stop; its log is $engine_log"; fi
+    sleep 0.2
+  done
   rm -f "$engine_pid_file"
 }
 
