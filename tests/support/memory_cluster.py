@@ -77,12 +77,8 @@ class MemoryCluster(Cluster):
         ]
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        ref = _ref(manifest)
-        await self._pass("apply", *ref)
-        before = self.objects.get(ref)
-        merged = _applied(before or {}, manifest, self._applied.get(ref, {}))
-        self._applied[ref] = manifest
-        return self.put(merged) if merged != before else merged
+        await self._pass("apply", *_ref(manifest))
+        return self.store_applied(manifest)
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         await self._pass("delete", kind, namespace, name)
@@ -140,6 +136,14 @@ class MemoryCluster(Cluster):
         self.objects[ref] = stored
         self.on_change(before, stored)
         return stored
+
+    def store_applied(self, manifest: Manifest) -> Manifest:
+        """Server-side apply."""
+        ref = _ref(manifest)
+        before = self.objects.get(ref)
+        merged: Manifest = _applied(before or {}, manifest, self._applied.get(ref, {}))
+        self._applied[ref] = manifest
+        return self.put(merged) if merged != before else merged
 
     def edit(self, kind: str, namespace: str, name: str, change: Callable[[Manifest], Manifest]) -> Manifest:
         """Replaces an object by what ``change`` makes of it."""

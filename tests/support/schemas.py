@@ -1,0 +1,17 @@
+"""Manifests against the schemas of Kubernetes itself: a field that it does not know is an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import kubernetes_validate
+
+if TYPE_CHECKING:
+    from plimsoll.api.meta import Manifest
+
+KUBERNETES = "1.34"
+
+
+def validate(manifest: Manifest) -> None:
+    """Raises an error that names the first field that is wrong, missing or unknown."""
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
