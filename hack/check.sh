@@ -16,6 +16,12 @@ fast_tiers=(tests/unit tests/property tests/chart)
 
 python_packages
 install_packages
+if [ "${1:-}" != --static ] && ! programs_built registry; then   # the chart's tests need helm
+  progress_start 2
+  step "Go" go_ready
+  step "programs" binaries registry
+  progress_pause
+fi
 venv_ready
 status=0
 (static_checks) || status=$?

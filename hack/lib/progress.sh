@@ -9,7 +9,7 @@
 #   say "text"                  a line for the reader, also from inside a step
 #   die "sentence"              ends the step and the run; the sentence says what is wrong, the fact and the fix
 #
-# The state of a run lies in files (.cache/run), because steps are subshells and lanes are processes of their own.
+# The state of a run lies in files (.cache/run/PID), because steps are subshells and lanes are processes of their own.
 
 exec 3>&1
 is_terminal=false
@@ -29,7 +29,11 @@ detail() { printf '%s' "$*" >"$run/detail.$step_number"; }
 kept() { printf '%s' "${1:-nothing to do}" >"$run/kept.$step_number"; }
 
 progress_start() {
-  total=$1 run=$cache/run logs=$cache/log
+  local other
+  total=$1 run=$cache/run/$$ logs=$cache/log
+  for other in "$cache"/run/*; do       # what killed runs left behind
+    if ! kill -0 "${other##*/}" 2>/dev/null; then rm -rf "$other"; fi
+  done
   rm -rf "$run" && mkdir -p "$run" "$logs"
   echo 0 >"$run/count"
   set -m                                # every background job gets a process group, so that it can be ended as a whole
@@ -47,6 +51,7 @@ progress_end() {
   wait || true
   if $is_terminal; then printf '\r\033[K' >&3; fi
   write_timings
+  rm -rf "$run"
   exit "$status"
 }
 
