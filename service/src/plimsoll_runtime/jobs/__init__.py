@@ -12,7 +12,7 @@ carries its lease: the token of one attempt. Who has lost the lease writes nothi
            blocked, ready, running ──another step of the job died──▶ cancelled
 
     job    open ──its last step is done──▶ succeeded         open ──a step is dead──▶ failed
-           (read as queued until a step has been taken, then as running)
+           (read as running while a step is taken or once one is done, otherwise as queued)
 
 The flow: an app ``enqueue``s with its own transaction (``ledger``) -> a ``worker`` claims -> an ``attempt`` keeps the
 lease while the step runs in a ``child`` -> the ledger. ``model`` declares jobs; ``sql/schema.sql`` is applied by the
