@@ -202,8 +202,14 @@ def _halfway(observed: Observed, ledger: Ledger, *, wanted: Demand) -> Decision:
             f"Needs {wanted.connections} connections, which fit, but not beside what runs: {stands} and {migrating} for"
             f" the migration, with {grant.free} free for it. Change the pods first, and add the migration after that."
         )
+        # Lower guards never cost anything; a quota that somebody has raised is what `stands` is too large by.
+        lower = [workload for workload in demand(stone.spec).workloads if part_of(workload) in parts]
+        apply = _outdated(observed, [manifest for workload in lower for manifest in _guards(observed, workload)])
         return Decision(
-            claim=claim, findings=_stalls(Reason.OVER_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 15
+            claim=claim,
+            apply=apply,
+            findings=_stalls(Reason.OVER_BUDGET, message),
+            requeue_after=UNSETTLED_SECONDS / 2 if apply else UNSETTLED_SECONDS * 15,
         )
     step = _roll_out(replace(observed, service=stone), wanted=demand(stone.spec), claim=claim, parts=parts)
     if step.findings:  # it waits for something of its own
