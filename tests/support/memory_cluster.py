@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plimsoll.api.meta import API_VERSION, Manifest
+from plimsoll.api.meta import API_VERSION, Manifest, Metadata
 from plimsoll.errors import Conflict, NotFound
 from plimsoll_operator.cluster import RESOURCES, Cluster
 from support.builders import uid
@@ -92,9 +92,11 @@ class MemoryCluster(Cluster):
             raise Conflict(f"{kind} {namespace}/{name} has been changed since it was read")
         return self.put({**live, "status": manifest["status"]})
 
-    async def merge_status(self, kind: str, namespace: str, name: str, status: Manifest) -> Manifest:
-        await self._pass("merge_status", kind, namespace, name)
-        live = self.read(kind, namespace, name)
+    async def merge_status(self, meta: Metadata, kind: str, status: Manifest) -> Manifest:
+        await self._pass("merge_status", kind, meta.namespace, meta.name)
+        live = self.read(kind, meta.namespace, meta.name)
+        if live["metadata"]["uid"] != meta.uid:
+            raise Conflict(f"{kind} {meta.namespace}/{meta.name} is another object by now")
         return self.put({**live, "status": _merged(live.get("status", {}), status)})
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import Condition
 
@@ -47,6 +47,12 @@ class Reason(StrEnum):
     SERVER_FULL = "ServerFull"
     SERVER_UNREACHABLE = "ServerUnreachable"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a reason's name, not a secret
+
+
+WAITS_FOR_ROOM: Final = frozenset(
+    {Reason.OVER_BUDGET, Reason.WAITING_FOR_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED}
+)
+"""Why a service does not have what it asks for; a change of its budget may mend each of these."""
 
 
 class Progress(StrEnum):

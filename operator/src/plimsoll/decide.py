@@ -87,18 +87,14 @@ def decide(observed: Observed) -> Decision:
     service, budget = observed.service, observed.budget
     name = "/".join(service.budget_key)
     if budget is None:
-        return Decision(
-            findings=_waits(
-                Reason.BUDGET_NOT_FOUND,
-                f"There is no ConnectionBudget {name}; create it, or correct database.budgetRef.",
-            )
-        )
+        message = f"There is no ConnectionBudget {name}; create it, or correct database.budgetRef."
+        return Decision(findings=_waits(Reason.BUDGET_NOT_FOUND, message), requeue_after=UNSETTLED_SECONDS * 15)
     if not budget.admits(service.metadata.namespace):
         message = (
             f"Budget {name} does not allow services of namespace {service.metadata.namespace};"
             " its owner can set allowedNamespaces.from to All."
         )
-        return Decision(findings=_stalls(Reason.NAMESPACE_NOT_ALLOWED, message))
+        return Decision(findings=_stalls(Reason.NAMESPACE_NOT_ALLOWED, message), requeue_after=UNSETTLED_SECONDS * 15)
 
     if not all(view.seen for view in observed.deployments()):
         # One step at a time: until the controller knows of the last one, it may still act on the one before.
@@ -288,9 +284,9 @@ def _outdated(observed: Observed, manifests: list[Manifest]) -> tuple[Manifest, 
 
 
 def _leftovers(observed: Observed, *, wanted: Demand) -> tuple[Ref, ...]:
-    """Children that the spec no longer names."""
+    """Children that the spec no longer names; of Services there is always exactly one."""
     service = observed.service
-    keep = {("Service", service.metadata.name)}
+    keep = {ref for ref in observed.children if ref[0] == "Service"}
     for workload in wanted.workloads:
         manifests = (*_guards(observed, workload), _deployment(service, workload))
         keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}

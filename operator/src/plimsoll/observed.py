@@ -34,7 +34,7 @@ class DeploymentView:
     wanted: int
     replicas: int
     stuck: str
-    """The controller's own words where it has given up waiting, or where it cannot create pods; empty otherwise."""
+    """The controller's own words where it has given up waiting; empty otherwise."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> DeploymentView:
@@ -84,9 +84,15 @@ class PodView:
             part=labels.get(COMPONENT, ""),
             uid=labels.get(SERVICE_UID, ""),
             budget=annotations.get(BUDGET, ""),
-            connections=Connections(int(annotations.get(CONNECTIONS, "0"))),
+            connections=_declared(annotations),
             terminating="deletionTimestamp" in meta,
         )
+
+
+def _declared(annotations: Mapping[str, str]) -> Connections:
+    """What a pod says that it can open. Anybody may write an annotation: nonsense counts as nothing said."""
+    said = annotations.get(CONNECTIONS, "")
+    return Connections(int(said)) if said.isascii() and said.isdigit() and len(said) < 7 else NONE
 
 
 def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
@@ -114,7 +120,7 @@ class MakerView:
             part=labels.get(COMPONENT, ""),
             uid=labels.get(SERVICE_UID, ""),
             budget=annotations.get(BUDGET, ""),
-            connections=Connections(int(annotations.get(CONNECTIONS, "0"))),
+            connections=_declared(annotations),
         )
 
 

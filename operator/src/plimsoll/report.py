@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from plimsoll.api.fastapiservice import FastAPIServiceStatus, PlanStatus
 from plimsoll.budget.demand import WEB, demand, web_cost
-from plimsoll.conditions import ConditionType, Finding, Progress, Reason, conditions, summary
+from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Progress, Reason, conditions, summary
 from plimsoll.render.names import component, selector
 from plimsoll.render.service import url
 
@@ -74,9 +74,8 @@ def _from_workloads(observed: Observed) -> tuple[Finding, ...]:
 
 def _granted(decision: Decision, *, held: Connections, wanted: Connections) -> Finding:
     """Whether the spec fits; the same words as in Ready where it does not."""
-    refusal = {Reason.OVER_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED, Reason.WAITING_FOR_BUDGET}
     for finding in decision.findings:
-        if finding.reason in refusal:
+        if finding.reason in WAITS_FOR_ROOM:
             status = None if finding.reason is Reason.WAITING_FOR_BUDGET else False
             return Finding(
                 type=ConditionType.BUDGET_GRANTED, status=status, reason=finding.reason, message=finding.message

@@ -47,6 +47,8 @@ class Budgets:
             return Done()
         reading = await self._read_server(budget)  # may take seconds, so not under the lock
         async with self.book.opened(where) as page:
+            if page.budget.metadata.generation != budget.metadata.generation:
+                return Done(requeue_after=0)  # edited meanwhile: what was read may be of another server
             budget = page.budget
             if isinstance(reading, str):
                 status = budget_report.without_secret(budget, reading, now=self.book.clock())

@@ -16,7 +16,7 @@ from plimsoll.api.meta import GROUP, VERSION
 from plimsoll.errors import Conflict, Forbidden, NotFound, PlimsollError, Terminal, Unavailable
 
 if TYPE_CHECKING:
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import Manifest, Metadata
 
 FIELD_MANAGER: Final = "plimsoll-operator"
 _APPLY: Final = "application/apply-patch+yaml"
@@ -128,11 +128,16 @@ class Cluster:
         path = RESOURCES[manifest["kind"]].path(meta["namespace"], meta["name"]) + "/status"
         return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
 
-    async def merge_status(self, kind: str, namespace: str, name: str, status: Manifest) -> Manifest:
-        """Writes a status that nobody else writes, whatever else has changed in the object."""
-        path = RESOURCES[kind].path(namespace, name) + "/status"
+    async def merge_status(self, meta: Metadata, kind: str, status: Manifest) -> Manifest:
+        """Writes a status that nobody else writes, whatever else has changed in the object.
+
+        Raises:
+            Conflict: the object was deleted, and another one has its name.
+        """
+        path = RESOURCES[kind].path(meta.namespace, meta.name) + "/status"
         query = {"fieldManager": FIELD_MANAGER}
-        return await self._request("PATCH", path, query=query, body={"status": status}, content_type=_MERGE)
+        body = {"metadata": {"uid": meta.uid}, "status": status}
+        return await self._request("PATCH", path, query=query, body=body, content_type=_MERGE)
 
     async def _request(
         self,

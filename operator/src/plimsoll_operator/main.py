@@ -71,11 +71,11 @@ def _problem(queue: WorkQueue, tasks: list[asyncio.Task[None]]) -> str | None:
 
 async def _every(seconds: float, look: Callable[[], Awaitable[None]]) -> None:
     while True:
-        await asyncio.sleep(seconds)
         try:
             await look()
         except PlimsollError as error:
             log.warning("resync failed", error=str(error))
+        await asyncio.sleep(seconds)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ The only module that talks to a database. Its errors never repeat the URI, which
 
 from __future__ import annotations
 
+import asyncio
 from importlib import resources
 from typing import Final
 
@@ -33,19 +34,22 @@ async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
             " @ is %40, : is %3A, ? is %3F, # is %23."
         )
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            uri,
-            autocommit=True,
-            connect_timeout=connect_timeout_seconds,
-            application_name="plimsoll-operator",
-            options=f"-c statement_timeout={connect_timeout_seconds}s",
-        )
-        async with connection, connection.cursor(row_factory=class_row(ServerFacts)) as cursor:
-            await cursor.execute(_SQL.encode())
-            facts = await cursor.fetchone()
+        async with asyncio.timeout(2 * connect_timeout_seconds):  # a connection that goes dead says nothing by itself
+            connection = await psycopg.AsyncConnection.connect(
+                uri,
+                autocommit=True,
+                connect_timeout=connect_timeout_seconds,
+                application_name="plimsoll-operator",
+                options=f"-c statement_timeout={connect_timeout_seconds}s",
+            )
+            async with connection, connection.cursor(row_factory=class_row(ServerFacts)) as cursor:
+                await cursor.execute(_SQL.encode())
+                facts = await cursor.fetchone()
+    except TimeoutError:
+        raise ProbeFailed(f"The server did not answer within {2 * connect_timeout_seconds} s.") from None
     except psycopg.OperationalError as error:
         raise _failed(error) from None
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError, ValueError, OSError):
         raise ProbeFailed(
             "The server cannot be asked with the Secret's URI: it is malformed, or the role may not read the settings."
         ) from None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
+from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE
 
 from plimsoll_operator import metrics
 from plimsoll_operator.book import Book
@@ -66,7 +67,15 @@ class Reconciler:
         return done
 
     async def resync(self) -> None:
-        """Wakes every object there is."""
+        """Wakes every object there is, and every one that is gone and has left something behind."""
+        keys = set()
         for kind in Kind:
             for manifest in await self.cluster.list(kind.value):
-                self.wake(Key(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+                keys.add(Key(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+                for claim in manifest.get("status", {}).get("claims", []):
+                    keys.add(Key(Kind.SERVICE, claim["namespace"], claim["name"]))
+        for manifest in await self.cluster.list("PriorityClass", labels={MANAGED_BY: MANAGER}):
+            labels = manifest["metadata"]["labels"]
+            keys.add(Key(Kind.SERVICE, labels[SERVICE_NAMESPACE], labels[SERVICE]))
+        for key in keys:
+            self.wake(key)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
-from plimsoll.conditions import ConditionType, Reason
+from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType
 from plimsoll.decide import after_refusal, decide, ledger_of
 from plimsoll.errors import Forbidden, NotFound, Terminal
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
 from plimsoll.report import report
-from plimsoll.units import NONE
+from plimsoll.units import NONE, Connections
 
 from plimsoll_operator.queue import Done
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
     from plimsoll.decide import Decision
     from plimsoll.observed import MakerView, PodView
-    from plimsoll.units import Connections
 
     from plimsoll_operator.book import Book, Where
     from plimsoll_operator.queue import Key
@@ -38,10 +37,6 @@ _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
 _RELEASE_SECONDS: Final = 2.0
 """How soon to look again at pods that outlive their service: nothing wakes the operator when the last one is gone."""
-
-_WAITS_FOR_ROOM: Final = frozenset(
-    {Reason.OVER_BUDGET, Reason.WAITING_FOR_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED}
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +75,9 @@ class Services:
         status = report(observed.with_children(applied), decision, held=held)
         if status != service.status:
             wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
-            await cluster.merge_status("FastAPIService", key.namespace, key.name, wire)
+            await cluster.merge_status(service.metadata, "FastAPIService", wire)
             _log_transition(service, status)
-        if any(finding.reason in _WAITS_FOR_ROOM for finding in decision.findings):
+        if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings):
             self.book.wait(service.budget_key, key)
         if refusal is not None:
             raise refusal
@@ -147,7 +142,8 @@ class Services:
                     await self.book.write_ledger(page, ledger)
                 return observed, decision, ledger.held_by(uid)
         except NotFound:
-            return observed, decide(observed), NONE
+            plan = observed.service.status.plan  # what was granted is remembered: the ledger may be rebuilt from it
+            return observed, decide(observed), Connections(plan.granted) if plan else NONE
 
     async def _release(self, key: Key, *, service: FastAPIService | None, around: Surroundings) -> bool:
         """Lets claims and guards of objects that are no more follow their pods; whether some are still there."""

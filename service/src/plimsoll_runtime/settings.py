@@ -41,9 +41,9 @@ class DatabaseUrl:
             self._parts = conninfo_to_dict(self._uri)
         except ProgrammingError:
             raise ValueError(UNREADABLE) from None
-        # A password with a bare slash ends up in port and database, which may be printed: no such URL gets that far.
-        port, database = str(self._parts.get("port") or ""), str(self._parts.get("dbname") or "")
-        if not re.fullmatch(r"[\d,]*", port) or "@" in database:
+        # A password with a bare slash or @ ends up in host, port or database, which may be printed: refused here.
+        host, port, database = (str(self._parts.get(part) or "") for part in ("host", "port", "dbname"))
+        if not re.fullmatch(r"[\d,]*", port) or "@" in host + database:
             raise ValueError(UNREADABLE)
 
     def reveal(self) -> str:

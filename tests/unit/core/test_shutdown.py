@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from plimsoll.api.fastapiservice import Shutdown
 from plimsoll.shutdown import job_grace_seconds, web_grace_seconds
 
-SECONDS = st.integers(0, 3600)
+SECONDS, DEADLINES = st.integers(0, 3600), st.integers(1, 3600)
 SHUTDOWNS = st.builds(
     Shutdown,
     pre_stop_seconds=SECONDS,
     drain_seconds=SECONDS,
-    request_deadline_seconds=SECONDS,
+    request_deadline_seconds=DEADLINES,
     job_deadline_seconds=SECONDS,
-    lifespan_seconds=SECONDS,
+    lifespan_seconds=DEADLINES,
 )
 
 

@@ -48,7 +48,13 @@ def test_the_password_appears_nowhere() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:s3cret@h/d", "host=h password=s3cret", "postgresql://u:s3cret/x@h/d", "postgresql://u:1/s3cret@h/d"],
+    [
+        "mysql://u:s3cret@h/d",
+        "host=h password=s3cret",
+        "postgresql://u:s3cret/x@h/d",
+        "postgresql://u:1/s3cret@h/d",
+        "postgresql://u:pa@s3cret@h/d",
+    ],
 )
 def test_a_wrong_url_is_one_sentence_without_the_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)

@@ -51,6 +51,9 @@ class Kind:
     rules: dict[str, str] = field(default_factory=dict)
     """CEL expression on the spec → what it says when it is broken."""
 
+    object_rules: dict[str, str] = field(default_factory=dict)
+    """Likewise on the whole object: its name, its spec and its status."""
+
     scale: bool = False
 
 
@@ -75,6 +78,12 @@ KINDS: Final = (
             ("Message", "string", _condition("Ready", "message"), 1),
             ("Age", "date", ".metadata.creationTimestamp", 0),
         ),
+        rules={
+            "self.staleAfterSeconds >= 2 * self.probeIntervalSeconds": (
+                "staleAfterSeconds: a reading must count for at least two probe intervals, or one missed probe stops"
+                " all growth; raise it to 2 × probeIntervalSeconds or more"
+            ),
+        },
     ),
     Kind(
         model=FastAPIService,
@@ -101,6 +110,17 @@ KINDS: Final = (
                 "env: this name carries the contract with the operator and is set by it "
                 f"({', '.join(RESERVED_ENV)}); change the field that it comes from,"
                 " or map it: MYAPP_POOL_SIZE: $(DB_POOL_SIZE)"
+            ),
+        },
+        object_rules={
+            "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')": (
+                "metadata.name: it names a Service and labels pods, so it must be at most 63 lower-case letters, digits"
+                " and hyphens, begin with a letter and not end with a hyphen"
+            ),
+            "self.spec.database.budgetRef == oldSelf.spec.database.budgetRef || !has(oldSelf.status)"
+            " || !has(oldSelf.status.plan) || oldSelf.status.plan.granted == 0": (
+                "spec.database.budgetRef: a service that holds connections stays with its budget, or its pods would"
+                " connect to two servers at once; create a second service on the other budget and delete this one"
             ),
         },
         scale=True,
@@ -153,16 +173,17 @@ def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     return properties
 
 
+def _validations(rules: dict[str, str]) -> list[Manifest]:
+    return [{"rule": rule, "message": message} for rule, message in rules.items()]
+
+
 def crd(kind: Kind) -> Manifest:
     """The CustomResourceDefinition of ``kind``."""
     document = kind.model.model_json_schema(by_alias=True, mode="validation")
     definitions = document.get("$defs", {})
     properties = {part: schema_of(document["properties"][part], definitions) for part in ("spec", "status")}
-    properties["spec"]["x-kubernetes-validations"] = [
-        {"rule": rule, "message": message} for rule, message in kind.rules.items()
-    ]
-    if not kind.rules:
-        del properties["spec"]["x-kubernetes-validations"]
+    if kind.rules:
+        properties["spec"]["x-kubernetes-validations"] = _validations(kind.rules)
     # A new object without any condition counts as ready for kstatus; this default says that nobody has looked yet.
     properties["status"]["default"] = {"observedGeneration": -1}
     name = kind.model.__name__
@@ -204,6 +225,11 @@ def crd(kind: Kind) -> Manifest:
                             "type": "object",
                             "description": (kind.model.__doc__ or "").strip(),
                             "required": ["spec"],
+                            **(
+                                {"x-kubernetes-validations": _validations(kind.object_rules)}
+                                if kind.object_rules
+                                else {}
+                            ),
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},

@@ -32,6 +32,7 @@ RESERVED_ENV: Final = (
 LARGEST_POOL: Final = 10000
 Replicas = Annotated[int, Field(ge=0, le=1000)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
+Deadline = Annotated[int, Field(ge=1, le=86400)]
 Argv = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)]
 OPEN: Final[JsonDict] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -188,13 +189,13 @@ class Shutdown(Wire):
     left. 0 switches the drain off.
     """
 
-    request_deadline_seconds: Seconds = 20
+    request_deadline_seconds: Deadline = 20
     """How long requests under way may still take after that."""
 
     job_deadline_seconds: Seconds = 30
     """How long jobs under way may still take; the rest is handed back."""
 
-    lifespan_seconds: Seconds = 5
+    lifespan_seconds: Deadline = 5
     """How long closing pools and flushing telemetry may take."""
 
 

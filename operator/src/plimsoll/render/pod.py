@@ -74,7 +74,7 @@ def template(service: FastAPIService, process: Process) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": [{"name": _TMP, "mountPath": "/tmp"}],  # noqa: S108 - the pod's own, in memory of its node
+        "volumeMounts": [{"name": _TMP, "mountPath": "/tmp"}],  # noqa: S108 - the pod's own, gone with it
         **process.container,
     }
     if process.command:

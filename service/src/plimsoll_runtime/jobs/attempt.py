@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from plimsoll_runtime.jobs.ledger import Claim
     from plimsoll_runtime.jobs.model import Json, Step
 
-UNREACHABLE: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
-"""What a database that restarts, fails over or is cut off looks like."""
+UNREACHABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg_pool.PoolTimeout,
+    TimeoutError,
+)
+"""What a database that restarts, fails over (read-only for a while), hangs or is cut off looks like."""
 
 BACKOFF: Final = timedelta(seconds=1)
 BACKOFF_CAP: Final = timedelta(seconds=60)
@@ -192,5 +197,9 @@ class Attempt:
         return Ending.LOST
 
     async def _ask(self, call: Callable[[psycopg.AsyncConnection[Any]], Awaitable[bool]]) -> bool:
-        async with self._pool.connection(timeout=self._lease.total_seconds() / BEATS_PER_LEASE) as connection:
+        """One statement, in a fraction of the lease: a connection that went dead must not outlive it."""
+        async with (
+            asyncio.timeout(self._lease.total_seconds() / BEATS_PER_LEASE),
+            self._pool.connection() as connection,
+        ):
             return await call(connection)

@@ -161,7 +161,7 @@ class Worker:
                     async for notification in connection.notifies():
                         if notification.payload in self._registry.kinds:
                             self._wake.set()
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:  # whatever it is: who does not listen again only hears later
                 await log.awarning("listening connection lost", error=str(error))
             await asyncio.sleep(self._settings.plimsoll_job_poll_seconds)
 
@@ -180,5 +180,5 @@ class Worker:
                             if_expired=True,
                         ):
                             await log.awarning("lease ran out", job=str(held.job), step=held.step, attempt=held.attempt)
-            except UNREACHABLE as error:
+            except (psycopg.Error, *UNREACHABLE) as error:
                 await log.awarning("sweep failed", error=str(error))
