@@ -1,155 +1,175 @@
-"""The chart: what it renders is valid, restricted, deterministic, least-privileged; what it must refuse, it refuses."""
+"""The chart as helm renders it: valid, restricted, deterministic, and refusing what it does not know."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from pathlib import Path
-from typing import Any
+import json
+from functools import cache
+from typing import TYPE_CHECKING
 
-import kubernetes_validate
 import pytest
 import yaml
-from plimsoll.api import crd
-from plimsoll_operator.cluster import RESOURCES
+from plimsoll_operator.settings import Settings
+from support.helm import CHART, ROOT, helm, refusal, render
+from support.restricted import problems
+from support.schemas import validate
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "chart"
-KUBERNETES = re.search(r"^KUBERNETES=(\S+)", (ROOT / "hack/versions.env").read_text(), re.MULTILINE)[1]
+if TYPE_CHECKING:
+    from plimsoll.api.meta import Manifest
 
-
-@pytest.fixture(scope="session")
-def helm() -> str:
-    found = shutil.which("helm") or shutil.which("helm", path=str(ROOT / ".cache/bin"))
-    assert found, "no helm on PATH nor in .cache/bin: `make check` and `make test` build it"
-    return found
-
-
-def run(helm: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False, timeout=60)
-
-
-def render(helm: str, *arguments: str) -> str:
-    done = run(
-        helm, "template", "plimsoll", str(CHART), "-n", "plimsoll-system", "--kube-version", KUBERNETES, *arguments
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+DIGEST = "sha256:" + "a" * 64
+EVERYTHING = (
+    f"image.digest={DIGEST}",
+    "imagePullSecrets[0].name=registry",
+    "crds.keep=false",
+    "commonLabels.team=platform",
+    "podAnnotations.note=hello",
+    "nodeSelector.disk=ssd",
+    "tolerations[0].operator=Exists",
+    "priorityClassName=system-cluster-critical",
+    "operator.logLevel=DEBUG",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchFields[0].key=metadata.name",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchFields[0].operator=Exists",
+)
 
 
-def objects(text: str) -> list[dict[str, Any]]:
-    return [each for each in yaml.safe_load_all(text) if each]
+@cache
+def usual() -> tuple[Manifest, ...]:
+    return tuple(render())
 
 
-def of_kind(text: str, kind: str) -> list[dict[str, Any]]:
-    return [each for each in objects(text) if each["kind"] == kind]
+def one(kind: str, manifests: tuple[Manifest, ...] | list[Manifest] | None = None) -> Manifest:
+    found = [each for each in manifests or usual() if each["kind"] == kind]
+    assert len(found) == 1
+    return found[0]
 
 
-def test_it_passes_helm_lint(helm):
-    done = run(helm, "lint", "--strict", str(CHART))
+def test_helm_lints_it_without_a_warning() -> None:
+    done = helm("lint", "--strict", str(CHART))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
 
 
-def test_every_object_it_renders_is_valid_to_the_strict_schema(helm):
-    for each in objects(render(helm)):
-        if each["kind"] != "CustomResourceDefinition":  # tested against the API server by the kind tier
-            kubernetes_validate.validate(each, ".".join(KUBERNETES.split(".")[:2]), strict=True)
+@pytest.mark.parametrize("settings", [(), EVERYTHING], ids=["by default", "with everything set"])
+def test_what_it_renders_is_valid_by_kubernetes_own_schemas(settings: tuple[str, ...]) -> None:
+    for manifest in render(*settings):
+        validate(manifest)
 
 
-def test_two_renderings_are_the_same(helm):
-    assert render(helm) == render(helm)
+@pytest.mark.parametrize("settings", [(), EVERYTHING], ids=["by default", "with everything set"])
+def test_its_pods_fit_the_restricted_standard(settings: tuple[str, ...]) -> None:
+    pod = one("Deployment", render(*settings))["spec"]["template"]["spec"]
+    assert problems(pod) == []
+    assert pod["securityContext"]["runAsUser"] > 0, "a name in the image's USER cannot be checked by the kubelet"
 
 
-def test_the_operators_pod_meets_the_restricted_standard(helm):
-    [deployment] = of_kind(render(helm), "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
-    [container] = pod["containers"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
-
-
-def test_the_committed_crds_are_those_of_the_models():
-    committed = (CHART / "files/crds.yaml").read_text()
-    assert committed == crd.documents(), "chart/files/crds.yaml differs from the models: run `make generate`"
-
-
-def test_the_crds_stay_on_uninstall_unless_told_otherwise(helm):
-    kept = of_kind(render(helm), "CustomResourceDefinition")
-    assert len(kept) == 2
-    assert all(each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for each in kept)
-    dropped = of_kind(render(helm, "--set", "crds.keep=false"), "CustomResourceDefinition")
-    assert len(dropped) == 2
-    assert not any("annotations" in each["metadata"] for each in dropped)
-    assert of_kind(render(helm, "--set", "crds.install=false"), "CustomResourceDefinition") == []
-
-
-def test_what_helm_makes_of_a_crd_says_what_the_model_says(helm):
-    for rendered, kind in zip(of_kind(render(helm), "CustomResourceDefinition"), crd.KINDS, strict=True):
-        assert rendered["spec"] == crd.crd(kind)["spec"]
-
-
-def test_every_field_of_a_crd_is_described():
-    def undescribed(schema: dict[str, Any], path: str) -> list[str]:
-        found = [] if schema.get("description") else [path]
-        for name, child in schema.get("properties", {}).items():
-            found += undescribed(child, f"{path}.{name}")
-        items = schema.get("items", {})
-        for name, child in items.get("properties", {}).items():
-            found += undescribed(child, f"{path}[].{name}")
-        return found
-
-    for kind in crd.KINDS:
-        properties = crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-        missing = [path for part in ("spec", "status") for path in undescribed(properties[part], part)]
-        assert missing == [], f"{kind.model.__name__}: give these fields a docstring: {missing}"
-
-
-def test_a_crd_stays_below_what_client_side_apply_can_carry():
-    assert len(crd.documents()) < 200 * 1024
+def test_it_renders_the_same_each_time() -> None:
+    assert render(*EVERYTHING) == render(*EVERYTHING)
+    assert [json.dumps(each) for each in render()] == [json.dumps(each) for each in render()]
 
 
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "named"),
     [
-        "image.repo=x",
-        "operator.concurency=4",
-        "operator.concurrency=0",
-        "operator.logLevel=LOUD",
-        "crds.keep=maybe",
-        "x=1",
+        ("imagee.tag=v1", "imagee"),
+        ("image.tags=v1", "tags"),
+        ("image.digest=latest", "/image/digest"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("operator.concurency=4", "concurency"),
+        ("operator.concurrency=0", "/operator/concurrency"),
+        ("operator.logLevel=debug", "/operator/logLevel"),
+        ("crds.instal=false", "instal"),
+        ("crds.install=maybe", "/crds/install"),
+        ("replicas=2", "replicas"),
     ],
 )
-def test_a_value_that_is_not_one_is_refused_by_its_path(helm, setting):
-    done = run(helm, "template", "plimsoll", str(CHART), "--kube-version", KUBERNETES, "--set", setting)
-    assert done.returncode != 0
-    assert setting.split("=")[0].rsplit(".", 1)[-1] in done.stderr
+def test_a_typo_or_a_wrong_value_is_refused_by_name(setting: str, named: str) -> None:
+    words = refusal(setting)
+    assert "values don't meet the specifications" in words
+    assert f"'{named}'" in words
 
 
-def test_a_digest_wins_over_the_tag(helm):
-    digest = "sha256:" + "0" * 64
-    [deployment] = of_kind(render(helm, "--set", f"image.digest={digest},image.tag=x"), "Deployment")
-    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == f"plimsoll/operator@{digest}"
+def test_values_yaml_shows_everything_that_may_be_set() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def keys(node: Manifest) -> dict[str, object]:
+        return {
+            name: keys(child) if child.get("additionalProperties") is False else None
+            for name, child in node["properties"].items()
+            if name != "global"  # helm's own
+        }
+
+    def shape(node: object, like: object) -> object:
+        if not isinstance(like, dict) or not isinstance(node, dict):
+            return None
+        return {name: shape(child, like.get(name)) for name, child in node.items()}
+
+    assert shape(values, keys(schema)) == keys(schema)
 
 
-def test_the_operator_may_touch_only_the_kinds_that_it_knows_and_no_secret(helm):
-    [role] = of_kind(render(helm), "ClusterRole")
-    granted = {
-        (group, resource.split("/")[0])
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-    known = {(each.group, each.plural) for kind, each in RESOURCES.items() if kind != "Secret"}
-    assert granted == known
-    assert not any("*" in rule["verbs"] + rule["resources"] + rule["apiGroups"] for rule in role["rules"])
+def test_a_digest_wins_over_a_tag_and_the_tag_defaults_to_the_charts_version() -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+
+    def image(*settings: str) -> str:
+        containers = one("Deployment", render(*settings))["spec"]["template"]["spec"]["containers"]
+        return str(containers[0]["image"])
+
+    assert image() == f"plimsoll/operator:{version}"
+    assert image("image.tag=v7") == "plimsoll/operator:v7"
+    assert image("image.tag=v7", f"image.digest={DIGEST}") == f"plimsoll/operator@{DIGEST}"
 
 
-def test_it_runs_one_writer_at_a_time(helm):
-    [deployment] = of_kind(render(helm), "Deployment")
-    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+def test_the_crds_are_kept_on_uninstall_unless_told_otherwise_and_left_out_when_told() -> None:
+    def crds(*settings: str) -> list[Manifest]:
+        return [each for each in render(*settings) if each["kind"] == "CustomResourceDefinition"]
+
+    assert [each["metadata"]["annotations"] for each in crds()] == [{"helm.sh/resource-policy": "keep"}] * 2
+    assert ["annotations" in each["metadata"] for each in crds("crds.keep=false")] == [False, False]
+    assert crds("crds.install=false") == []
+
+
+def test_the_rendered_crds_are_the_committed_ones() -> None:
+    committed = list(yaml.safe_load_all((CHART / "files/crds.yaml").read_text()))
+    rendered = [each for each in usual() if each["kind"] == "CustomResourceDefinition"]
+    assert [each["spec"] for each in rendered] == [each["spec"] for each in committed]
+
+
+def test_every_object_carries_the_common_labels() -> None:
+    for manifest in render("commonLabels.team=platform"):
+        labels = manifest["metadata"]["labels"]
+        assert labels["team"] == "platform"
+        assert labels["app.kubernetes.io/part-of"] == "plimsoll"
+
+
+def test_the_selector_does_not_change_with_the_version_or_the_labels() -> None:
+    selector = one("Deployment", render("commonLabels.team=platform"))["spec"]["selector"]["matchLabels"]
+    assert selector == {"app.kubernetes.io/name": "plimsoll-operator", "app.kubernetes.io/instance": "plimsoll"}
+
+
+def test_there_is_never_more_than_one_writer_of_the_ledger() -> None:
+    spec = one("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+
+
+def test_the_operator_may_drain_its_queue_before_it_is_killed() -> None:
+    grace = one("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > Settings().drain_seconds
+
+
+def test_its_environment_is_what_its_settings_read() -> None:
+    container = one("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    names = {each["name"] for each in container["env"]} - {"POD_ID"}
+    assert names <= {f"PLIMSOLL_OPERATOR_{field}".upper() for field in Settings.model_fields}
+    account = next(each for each in container["env"] if each["name"].endswith("SERVICE_ACCOUNT"))["value"]
+    assert account == f"system:serviceaccount:plimsoll-system:{one('ServiceAccount')['metadata']['name']}"
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports == {"health": Settings().health_port, "metrics": Settings().metrics_port}
+
+
+@pytest.mark.parametrize("example", ["quickstart.yaml", "over-budget.yaml"])
+def test_the_examples_are_valid(example: str) -> None:
+    manifests = list(yaml.safe_load_all((ROOT / "examples" / example).read_text()))
+    for manifest in manifests:
+        if not manifest["apiVersion"].startswith("plimsoll.dev/"):
+            validate(manifest)
