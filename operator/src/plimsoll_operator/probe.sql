@@ -1,7 +1,8 @@
 -- The limits of this server as the connected role meets them, and how many clients it has.
 --
 -- Works for any role on PostgreSQL 12 and later: reserved_connections exists since 16; rows of other users hide their
--- backend_type from an unprivileged role, so a hidden type counts as a client. CONNECTION LIMITs do not bind superusers.
+-- backend_type from an unprivileged role, so a hidden type counts as a client if it has a user (autovacuum has none) and
+-- a database (the replication launcher has none). CONNECTION LIMITs do not bind superusers.
 SELECT current_setting('server_version')                                          AS version,
        current_setting('max_connections')::int                                    AS max_connections,
        current_setting('superuser_reserved_connections')::int                     AS superuser_reserved,
@@ -11,6 +12,7 @@ SELECT current_setting('server_version')                                        
        (SELECT count(*)::int
           FROM pg_stat_activity AS a
          WHERE a.usename IS NOT NULL
+           AND a.datid IS NOT NULL
            AND a.pid <> pg_backend_pid()
            AND coalesce(a.backend_type, 'client backend') = 'client backend')     AS live
   FROM pg_roles AS r, pg_database AS d
