@@ -37,5 +37,5 @@ images: ## build the project's images and what they stand on
 cluster: ## an empty cluster called plimsoll, for trying things out
 	@hack/cluster.sh
 
-clean: ## `make down`, and remove the test cluster and the cache
+clean: ## `make down`, and remove every other cluster made here and the cache
 	@hack/down.sh --clean

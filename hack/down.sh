@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make down`: removes the cluster of `make up`, and stops the engine when this cache started it and nothing else runs in
-# it. `make clean` (down.sh --clean) removes the test cluster and the cache folder as well.
+# it. `make clean` (down.sh --clean) removes every cluster that was made from this cache, and the cache.
 set -euo pipefail
 run_name=down
 # shellcheck source=hack/lib/common.sh
@@ -33,7 +33,11 @@ engine_stopped() {
 
 only_run
 clusters=(plimsoll)
-if [ "${1:-}" = --clean ]; then clusters+=(plimsoll-test); fi
+if [ "${1:-}" = --clean ]; then
+  for name in "$cache"/clusters/*; do
+    if [ -d "$name" ] && [ "${name##*/}" != plimsoll ]; then clusters+=("${name##*/}"); fi
+  done
+fi
 progress_start $((${#clusters[@]} + 1))
 for name in "${clusters[@]}"; do step "remove cluster $name" cluster_removed "$name"; done
 step "Docker engine" engine_stopped

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # `make test`: every tier, on a kind cluster of its own (plimsoll-test). Programs, images and the fast checks run beside
 # each other; then one pytest run over all tiers, whose closing line is the last line printed.
-# Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_PORT, PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE,
-# PYTEST_ARGS. The tests get KUBECONFIG, PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and
+# Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_CLUSTER and PLIMSOLL_TEST_PORT (two runs beside each
+# other need different ones), PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE, PYTEST_ARGS. The tests get KUBECONFIG, PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and
 # PLIMSOLL_OPERATOR_IMAGE, PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
 set -euo pipefail
 run_name="test"
@@ -13,7 +13,7 @@ run_name="test"
 # shellcheck source=hack/lib/venv.sh
 . "$root/hack/lib/venv.sh"
 
-cluster=plimsoll-test
+cluster=${PLIMSOLL_TEST_CLUSTER:-plimsoll-test}
 port=${PLIMSOLL_TEST_PORT:-18080}
 tiers=(tests/unit tests/property tests/chart tests/integration tests/e2e)
 
