@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # no stubs among our requirements
 import pytest
 import yaml
 from plimsoll.api.connectionbudget import ConnectionBudget

@@ -368,7 +368,7 @@ def _cost(pod: Manifest) -> int:
 
 def _is_of(pod: Manifest, name: str, part: str) -> bool:
     labels = pod["metadata"]["labels"]
-    return (
+    return bool(
         labels["plimsoll.dev/service"] == name
         and labels["app.kubernetes.io/component"] == part
         and pod["status"]["phase"] != "Failed"
@@ -389,7 +389,7 @@ def _drop(*_: object) -> NoReturn:
 
 EXPLORES = "PLIMSOLL_EXAMPLES" in os.environ
 CHECKS = settings(
-    max_examples=int(os.environ.get("PLIMSOLL_EXAMPLES", "150")),
+    max_examples=int(os.environ.get("PLIMSOLL_EXAMPLES", "100")),
     stateful_step_count=12,
     deadline=None,
     derandomize=not EXPLORES,  # the fast loop is the same for everyone; long runs explore

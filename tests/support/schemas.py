@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]  # it has none
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest

@@ -29,7 +29,7 @@ SLOTS = 20
 @pytest.fixture(scope="module")
 def server() -> Iterator[PrivatePostgres]:
     with PrivatePostgres(max_connections=SLOTS) as server:
-        server.execute(f"CREATE ROLE bare LOGIN PASSWORD '{PASSWORD}'")  # type: ignore[arg-type]  # a constant
+        server.execute(f"CREATE ROLE bare LOGIN PASSWORD '{PASSWORD}'")
         yield server
 
 

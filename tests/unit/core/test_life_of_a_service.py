@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.builders import budget_manifest, claim, group
 from support.scene import Scene, kinds
 
 OCR = group("ocr", replicas=2, connections=2)
-DEFAULT = {"replicas": 1, "workers": 4, "pool": 10, "overflow": 20}  # 2 pods × 4 × (10 + 20) = 240
+DEFAULT: dict[str, Any] = {"replicas": 1, "workers": 4, "pool": 10, "overflow": 20}  # 2 pods × 4 × (10 + 20) = 240
 
 
 def others(connections: int, *, usable: int = 91) -> dict[str, object]:

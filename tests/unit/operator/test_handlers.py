@@ -25,14 +25,14 @@ class Handlers:
     def __init__(self, problem: str | None = None) -> None:
         self.inbox = Inbox()
         registry = build_registry(queue=self.inbox, healthy=lambda: problem)  # type: ignore[arg-type]  # an inbox will do
-        self.watching = {handler.id: handler for handler in registry._watching._handlers}
-        self.probes = list(registry._activities._handlers)
+        self.watching: dict[str, Any] = {str(handler.id): handler for handler in registry._watching._handlers}
+        self.probes: list[Any] = list(registry._activities._handlers)
 
     def event(self, id_: str, event: str | None = "MODIFIED", **metadata: Any) -> int:
         """Sends one event; how many keys came in."""
         before = len(self.inbox.keys)
         meta = {"namespace": "demo", "name": "shop"} | metadata
-        run(lambda _: self.watching[id_].fn(meta=meta, type=event, body={}))  # type: ignore[arg-type, return-value]
+        run(lambda _: self.watching[id_].fn(meta=meta, type=event, body={}))
         return len(self.inbox.keys) - before
 
 
@@ -87,12 +87,12 @@ def test_the_probe_fails_with_the_problem_and_is_not_retried_within_the_request(
     probe = next(each for each in Handlers("a key has waited for 301 s").probes if each.id == "queue")
     assert probe.errors is kopf.ErrorsMode.PERMANENT
     with pytest.raises(kopf.PermanentError, match="a key has waited for 301 s"):
-        run(lambda _: probe.fn())  # type: ignore[arg-type, return-value]
+        run(lambda _: probe.fn())
 
 
 def test_the_probe_succeeds_while_there_is_no_problem() -> None:
     probe = next(each for each in Handlers().probes if each.id == "queue")
-    assert run(lambda _: probe.fn()) == "moving"  # type: ignore[arg-type, return-value]
+    assert run(lambda _: probe.fn()) == "moving"
 
 
 def test_kopf_only_watches_and_waits_for_an_api_server_without_end() -> None:

@@ -33,7 +33,8 @@ class Bench:
         loop.pump()
 
     def add(self, *keys: Key) -> None:
-        self.loop.call_soon(lambda: [self.queue.add(key) for key in keys])
+        for key in keys:
+            self.loop.call_soon(self.queue.add, key)
         self.loop.pump()
 
     def end(self, key: Key, done: Done | Exception = Done()) -> None:  # noqa: B008 - frozen
