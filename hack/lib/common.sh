@@ -38,4 +38,15 @@ enough_disk() {
   fi
 }
 
+# project_files PATH…: the files that git tracks or would track; in an unpacked archive without git, all but leftovers.
+# The owner of the checkout may be another user than root: what git calls unsafe is what we are asked to build.
+project_files() {
+  local file
+  if git -c safe.directory="$root" -C "$root" rev-parse --git-dir >/dev/null 2>&1; then
+    git -c safe.directory="$root" -C "$root" ls-files --cached --others --exclude-standard -- "$@"
+  else
+    (cd "$root" && find "$@" -type f -not -path '*/.*/*' -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+  fi | sort -u | while read -r file; do if [ -f "$root/$file" ]; then echo "$file"; fi; done
+}
+
 hash_of() { sha256sum "$@" | sha256sum | cut -c1-12; }

@@ -6,12 +6,11 @@ project_names=(operator captions)
 
 folder_of_image() { case $1 in captions) echo service ;; *) echo "$1" ;; esac; }
 
-# image_inputs NAME: the files that git tracks or would track and that this image is made from.
+# image_inputs NAME: the files that this image is made from.
 image_inputs() {
   local folder
   folder=$(folder_of_image "$1")
-  git -C "$root" ls-files --cached --others --exclude-standard -- "$folder" "requirements/$folder.txt" .dockerignore |
-    sort -u | while read -r file; do if [ -f "$root/$file" ]; then echo "$file"; fi; done
+  project_files "$folder" "requirements/$folder.txt" .dockerignore
 }
 
 # project_image NAME WAY: the image's name with its hash as tag; the same inputs give the same name everywhere. Decided

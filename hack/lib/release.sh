@@ -16,7 +16,7 @@ operator_installed() {
   image=$(project_image operator "$2")
   label=$({
     echo "$image"
-    cd "$root" && git ls-files --cached --others --exclude-standard -- chart | sort -u | xargs -d '\n' cat
+    cd "$root" && project_files chart | xargs -d '\n' cat
   } | sha256sum | cut -c1-12)
   if [ -n "$(in_cluster "$name" helm list --namespace "$operator_namespace" --deployed --selector "content=$label" --short)" ]; then
     kept "installed before"
@@ -55,7 +55,7 @@ quickstart_ready() {
     if ! grep --quiet '^stalled' <<<"$waiting"; then moved=$SECONDS; fi
     if [ "$SECONDS" -ge "$deadline" ] || [ $((SECONDS - moved)) -ge "$stalled_seconds" ]; then
       explain_not_ready "$name"
-      die "the quickstart is not Ready. What its objects say, and it is mended by editing, then by this command again:
+      die "the quickstart is not Ready. Mend what its objects name, then run this command again:
 $(cut -f2 <<<"$waiting" | sed 's/^/    /')
     More of what the cluster says: $logs/quickstart.log"
     fi

@@ -55,7 +55,7 @@ checked() { # TITLE COMMAND…
 
 # Every shell script in the repository, by its first line; a library is checked as part of each script that sources it.
 shell_check() {
-  git -C "$root" ls-files --cached --others --exclude-standard | while read -r file; do
-    if [ -f "$file" ] && head -n 1 "$file" | grep --quiet --extended-regexp '^#!.*\b(ba)?sh$'; then echo "$file"; fi
+  project_files . | while read -r file; do
+    if head -n 1 "$file" | grep --quiet --extended-regexp '^#!.*\b(ba)?sh$'; then echo "$file"; fi
   done | xargs --delimiter '\n' --max-procs 2 --max-args 2 shellcheck --external-sources --check-sourced --source-path "$root"
 }
