@@ -15,6 +15,14 @@ ca_bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 # shellcheck source=hack/lib/progress.sh
 . "$root/hack/lib/progress.sh"
 
+# `make clean` removes the cache whole: a folder that holds anything else is not taken for one. The mark is the one by which
+# backup programs know a cache, too.
+mark=$cache/CACHEDIR.TAG
+if [ ! -e "$mark" ] && [ -n "$(ls -A "$cache")" ]; then
+  die "$cache is not empty and no cache of ours (it has no CACHEDIR.TAG): set PLIMSOLL_CACHE to a folder of its own"
+fi
+echo "Signature: 8a477f597d28d172789f06886806bc55" >"$mark"
+
 # Two runs in one cache would build the same files under each other. The lock is held by this shell's descriptor 9
 # and goes with it, whatever ends it.
 only_run() {
@@ -26,11 +34,11 @@ only_run() {
   echo $$ >"$cache/lock.pid"
 }
 
-# Disk that a cold run fills, by measurement: Go modules and build cache 5 GB, images and clusters 6 GB, the rest 1 GB.
+# Disk that a cold run fills, by measurement: Go modules and build cache 4 GB, images and clusters 9 GB, the rest 2 GB.
 # A warm cache needs room only for another cluster.
 enough_disk() {
-  local need=12 have
-  if [ -e "$cache/go/build" ]; then need=4; fi
+  local need=15 have
+  if [ -e "$cache/go/build" ]; then need=5; fi
   have=$(($(df --output=avail --block-size=1M "$cache" | tail -1) / 1024))
   if [ "$have" -lt "$need" ]; then
     die "not enough disk: $cache lies on a file system with $have GB free and this run needs $need GB;" \

@@ -39,11 +39,19 @@ project_images() {
       detail "$name"
       DOCKER_BUILDKIT=1 "$(builder)" build --progress plain --file "$root/$(folder_of_image "$name")/Dockerfile" \
         --build-arg BASE_IMAGE="$(python_base "$1")" "${options[@]}" --tag "$image" "$root"
+      forget_older "$name" "$image"
       built=$((built + 1))
     fi
     docker tag "$image" "plimsoll/$name:$RELEASE"
   done
   if [ "$built" -eq 0 ]; then kept; fi
+}
+
+# forget_older NAME IMAGE: earlier hashes of an image, or the disk fills with every edit; the build cache knows their layers.
+forget_older() {
+  docker image ls --format '{{.Repository}}:{{.Tag}}' "plimsoll/$1" | while read -r image; do
+    if [[ $image =~ :[0-9a-f]{12}$ ]] && [ "$image" != "$2" ]; then docker image rm "$image" || true; fi
+  done
 }
 
 # load_project_images NAME WAY

@@ -82,7 +82,7 @@ def test_a_full_disk_is_found_before_anything_is_made(machine: Machine) -> None:
     machine.replace("df", "echo Avail; echo 2048")
     error = the_error(machine.up())
     assert "not enough disk" in error
-    assert "2 GB free and this run needs 12 GB" in error
+    assert "2 GB free and this run needs 15 GB" in error
     assert sorted(path.name for path in machine.cache.iterdir()) == ["lock", "lock.pid"]
 
 
