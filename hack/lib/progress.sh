@@ -31,7 +31,7 @@ kept() { printf '%s' "${1:-nothing to do}" >"$run/kept.$step_number"; }
 progress_start() {
   local other
   total=$1 run=$cache/run/$$ logs=$cache/log
-  for other in "$cache"/run/*; do       # what killed runs left behind
+  for other in "$cache"/run/[0-9]*; do  # what killed runs left behind
     if ! kill -0 "${other##*/}" 2>/dev/null; then rm -rf "$other"; fi
   done
   rm -rf "$run" && mkdir -p "$run" "$logs"

@@ -83,17 +83,26 @@ def test_a_full_disk_is_found_before_anything_is_made(machine: Machine) -> None:
     error = the_error(machine.up())
     assert "not enough disk" in error
     assert "2 GB free and this run needs 15 GB" in error
-    assert sorted(path.name for path in machine.cache.iterdir()) == ["lock", "lock.pid"]
+    assert sorted(path.name for path in machine.cache.iterdir()) == ["CACHEDIR.TAG", "lock", "lock.pid"]
 
 
 def test_a_second_run_at_the_same_time_is_refused(machine: Machine) -> None:
     machine.cache.mkdir()
+    (machine.cache / "CACHEDIR.TAG").touch()
     (machine.cache / "lock.pid").write_text("4711\n")
     with (machine.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         error = the_error(machine.up())
     assert "another run is using" in error
     assert "process 4711" in error
+
+
+def test_a_folder_that_holds_anything_else_is_not_taken_for_a_cache(machine: Machine) -> None:
+    machine.cache.mkdir()
+    (machine.cache / "thesis.tex").touch()
+    error = the_error(machine.up())
+    assert "is not empty and no cache of ours" in error
+    assert [path.name for path in machine.cache.iterdir()] == ["thesis.tex"]
 
 
 def test_without_apt_the_missing_engine_is_named(machine: Machine) -> None:
