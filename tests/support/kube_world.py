@@ -198,7 +198,7 @@ class KubeWorld:
 
     def _new_set(self, deployment: Manifest, seen: Manifest, mark: str) -> None:
         meta = deployment["metadata"]
-        name = f"{meta['name']}-{mark}"
+        name = f"{meta['name']}-{meta['uid'][:8]}-{mark}"  # on a collision of names the real controller takes another
         self.cluster.put(
             {
                 "apiVersion": "apps/v1",

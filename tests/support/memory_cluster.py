@@ -132,6 +132,8 @@ class MemoryCluster(Cluster):
             meta["generation"] = 1
             if manifest.get("apiVersion") == API_VERSION and "status" not in manifest:
                 manifest = {**manifest, "status": {"observedGeneration": -1}}
+        elif meta.get("uid") != before["metadata"]["uid"]:
+            raise AssertionError(f"{ref} exists already")
         elif manifest.get("spec") != before.get("spec"):
             meta["generation"] = before["metadata"]["generation"] + 1
         stored = {**manifest, "metadata": meta}
