@@ -25,10 +25,11 @@ CREATE OR REPLACE TRIGGER audit AFTER UPDATE OF state ON plimsoll_jobs.step
     FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION audit();
 """
 KILL_WORKER = """
-import os, pathlib, signal
+import contextlib, os, pathlib, signal
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
-    if b"work\\0captions.worker" in (folder / "cmdline").read_bytes() and folder.name != "1":
-        os.kill(int(folder.name), signal.SIGKILL)
+    with contextlib.suppress(FileNotFoundError):  # what has ended since it was listed
+        if b"work\\0captions.worker" in (folder / "cmdline").read_bytes() and folder.name != "1":
+            os.kill(int(folder.name), signal.SIGKILL)
 """
 
 
@@ -91,15 +92,16 @@ def test_a_rollout_lets_a_worker_finish_the_job_in_its_hands(stage, kube, other_
         seen = ended(stage, jobs)
     assert {job["attempts"] for job in seen} == {1}
     assert count(stage, "running", "ready", worker) == 0, "it handed back what it had time to finish"
-    finished = count(stage, "running", "done", worker, since=told)
-    assert finished == 1, "it had no job in its hands when it was told to stop, or took another"
+    # What we hear of a pod is some hundredths of a second old.
+    assert count(stage, "running", "done", worker, since=told - 0.2), "it was idle when it was told to stop"
+    assert count(stage, "running", "done", worker, since=told + 0.2) <= 1, "it took another job after that"
     assert pods.most("jobs-ocr") <= 2
 
 
 def test_a_worker_without_the_time_to_finish_hands_its_job_back_uncharged(stage, kube):
     stage.edit({"shutdown": {"jobDeadlineSeconds": 0}})
     stage.ready()
-    jobs = post_slides(stage, 2)
+    jobs = post_slides(stage, 3)
     worker = stage.until("a worker has begun", lambda: working(stage), within=30)
     kube.delete("pod", worker, namespace=stage.namespace)
     assert {job["attempts"] for job in ended(stage, jobs)} == {1}
@@ -107,8 +109,11 @@ def test_a_worker_without_the_time_to_finish_hands_its_job_back_uncharged(stage,
 
 
 def test_a_worker_that_is_killed_costs_its_job_an_attempt_and_nothing_else(stage, kube):
-    jobs = post_slides(stage, 2)
+    jobs = post_slides(stage, 3)
     worker = stage.until("a worker has begun", lambda: working(stage), within=30)
     with suppress(KubectlError):  # the container ends with its worker, and this command with the container
         kube.run("exec", f"--namespace={stage.namespace}", worker, "--", "python3", "-c", KILL_WORKER)
-    assert sorted(job["attempts"] for job in ended(stage, jobs)) == [1, 2]
+    attempts = sorted(job["attempts"] for job in ended(stage, jobs))
+    (status,) = stage.children("pods")[worker]["status"]["containerStatuses"]
+    assert status["restartCount"] == 1, "the worker was not killed"
+    assert attempts == [1, 1, 2]
