@@ -2,7 +2,7 @@
 
 The parent imports no app and opens no connection. It binds the socket and lends it to its children, forwards SIGTERM
 and SIGINT, closes its own copy of the socket at that moment (or late clients would hang in a backlog that nobody
-serves) and replaces a child that died. A child that ends within seconds of its start is not replaced: the pod fails,
+serves) and replaces a child that died. A child that ends within a minute of its start is not replaced: the pod fails,
 and Kubernetes' own backoff takes over.
 
 Signals are blocked and waited for, not handled: nothing to race with, and as PID 1 none is lost.
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-SETTLED_SECONDS: Final = 10.0
+SETTLED_SECONDS: Final = 60.0
+"""Longer than a throttled pod imports: what dies while it starts must end the pod, not be started for ever."""
+
 AWAITED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 
 log = structlog.stdlib.get_logger(__name__)
