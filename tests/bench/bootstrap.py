@@ -2,7 +2,7 @@
 
     python tests/bench/bootstrap.py                    after a cold `make up`: takes its time from .cache/timings.json
     python tests/bench/bootstrap.py --measure          runs `make up`, `make down`, `make up`, and times them
-    python tests/bench/bootstrap.py --measure --cold   runs `make clean` before: everything is built again
+    python tests/bench/bootstrap.py --cold             `make clean`, `make up`; with --measure the others after that
 
 Run by hand: it takes the cluster of `make up` down. What a run does not measure is kept from the last result.
 """
@@ -19,11 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench.results import FOLDER, write  # noqa: E402 - found through the line above
+from bench.record import FOLDER, write  # noqa: E402 - found through the line above
 
 TIMINGS = ROOT / ".cache" / "timings.json"
-RUNS = ("up", "down", "test", "clean", "tests", "cluster", "images")
-"""Keys of the timings that are whole runs; the others are steps of `make up`."""
 
 
 def seconds(target: str) -> float:
@@ -46,10 +44,11 @@ def main() -> None:
     figures = json.loads(before.read_text())["figures"] if before.exists() else {}
     if options.cold:
         seconds("clean")
-    if options.cold or not options.measure:
-        figures["cold_up_s"] = seconds("up") if options.measure else json.loads(TIMINGS.read_text())["up"]
-        steps = json.loads(TIMINGS.read_text())
-        figures["cold_steps_s"] = {title: took for title, took in steps.items() if title not in RUNS}
+        figures["cold_up_s"] = seconds("up")
+        steps = json.loads(TIMINGS.read_text())  # a fresh file: nothing but the steps of this run
+        figures["cold_steps_s"] = {title: took for title, took in steps.items() if title != "up"}
+    elif not options.measure:
+        figures["cold_up_s"] = json.loads(TIMINGS.read_text())["up"]
     if options.measure:
         figures["warm_up_s"] = seconds("up")
         figures["down_up_s"] = round(seconds("down") + seconds("up"), 1)

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.results import write
+from bench.record import write
 from support.kube import Kube, Manifest
 from support.stage import SERVICE
 
