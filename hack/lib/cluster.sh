@@ -50,6 +50,9 @@ port_holder() {
 
 # port_available NAME PORT [VARIABLE]: free, or held by the cluster that we are about to find again.
 port_available() {
+  if ! [[ $2 =~ ^[0-9]+$ ]] || [ "$2" -lt 1 ] || [ "$2" -gt 65535 ]; then
+    die "\"$2\" is not a port: give a number from 1 to 65535, e.g. \"make $run_name ${3:-PLIMSOLL_PORT}=8081\""
+  fi
   if port_is_free "$2"; then return; fi
   if engine_answers && docker ps --filter "label=io.x-k8s.kind.cluster=$1" --format '{{.Ports}}' |
     grep --quiet --fixed-strings ":$2->"; then return; fi
@@ -193,10 +196,9 @@ network_config() {
 # load_images NAME IMAGE…: onto every node that runs workloads, and only what a node lacks. An image is known by its id,
 # the digest of its configuration, which containerd keeps under the same digest.
 load_images() {
-  local name=$1 node nodes image id wanted loaded=0
+  local name=$1 node image id wanted loaded=0
   shift
-  nodes=$(nodes_of "$name" | grep --invert-match -- -control-plane) || nodes=$(nodes_of "$name")
-  for node in $nodes; do
+  for node in $(nodes_with_pods "$name"); do
     local names
     names=$(docker exec "$node" ctr --namespace k8s.io images list --quiet)
     wanted=()
@@ -212,6 +214,9 @@ load_images() {
   done
   if [ "$loaded" -eq 0 ]; then kept "the nodes have them"; fi
 }
+
+# The nodes that run pods of ours: the workers, or the control plane where it is alone.
+nodes_with_pods() { nodes_of "$1" | grep --invert-match -- -control-plane || nodes_of "$1"; }
 
 full_name() {
   case $1 in

@@ -54,7 +54,14 @@ forget_older() {
   done
 }
 
-# load_project_images NAME WAY
+# load_project_images NAME WAY: under their hashes, and under the release's tag, by which the examples name them.
 load_project_images() {
+  local project image node
   load_images "$1" "$(project_image operator "$2")" "$(project_image captions "$2")" "$POSTGRES_IMAGE"
+  for project in "${project_names[@]}"; do
+    image=$(full_name "$(project_image "$project" "$2")")
+    for node in $(nodes_with_pods "$1"); do
+      docker exec "$node" ctr --namespace k8s.io images tag --force "$image" "${image%:*}:$RELEASE" >/dev/null
+    done
+  done
 }

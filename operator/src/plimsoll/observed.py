@@ -71,7 +71,8 @@ class PodView:
 
     budget: str
     connections: Connections
-    terminating: bool
+    trouble: str = ""
+    """Why its container does not run, in the kubelet's words; empty where it does or is only starting."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> PodView:
@@ -85,8 +86,18 @@ class PodView:
             uid=labels.get(SERVICE_UID, ""),
             budget=annotations.get(BUDGET, ""),
             connections=_declared(annotations),
-            terminating="deletionTimestamp" in meta,
+            trouble=_trouble(manifest.get("status", {})),
         )
+
+
+def _trouble(status: Manifest) -> str:
+    """What the kubelet says of a container that it cannot start; the pod's own log says the rest."""
+    for container in status.get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            words = waiting.get("message", "").split("\n", 1)[0][:300]
+            return f"{waiting['reason']}: {words}" if words else waiting["reason"]
+    return ""
 
 
 def _declared(annotations: Mapping[str, str]) -> Connections:

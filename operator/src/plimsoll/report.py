@@ -67,9 +67,9 @@ def _from_workloads(observed: Observed) -> tuple[Finding, ...]:
     pods = ", ".join(f"{view.part} {view.ready}/{view.wanted}" for view in sorted(views, key=lambda each: each.part))
     if {view.part for view in views if view.settled} >= expected:
         return summary(progress=Progress.DONE, reason=Reason.AVAILABLE, message=f"All pods are ready: {pods}.")
-    return summary(
-        progress=Progress.UNDER_WAY, reason=Reason.PROGRESSING, message=f"Pods ready so far: {pods or 'none'}."
-    )
+    troubles = sorted({f"{pod.part}: {pod.trouble}" for pod in observed.pods if pod.trouble})
+    message = " ".join([f"Pods ready so far: {pods or 'none'}.", *troubles])
+    return summary(progress=Progress.UNDER_WAY, reason=Reason.PROGRESSING, message=message)
 
 
 def _granted(decision: Decision, *, held: Connections, wanted: Connections) -> Finding:

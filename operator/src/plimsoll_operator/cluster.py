@@ -185,5 +185,7 @@ def _converted(status: int, method: str, path: str, body: str) -> PlimsollError:
             return Forbidden(sentence)
         case 400 | 422:
             return Terminal(sentence)
+        case 500 if "quantities must match" in words:  # what server-side apply answers to a quantity that is none
+            return Terminal(sentence)
         case _:
             return Unavailable(sentence)

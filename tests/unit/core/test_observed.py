@@ -70,7 +70,6 @@ def test_a_pod_carries_what_it_can_open_and_where() -> None:
         uid="u1",
         budget="demo/main",
         connections=Connections(12),
-        terminating=False,
     )
 
 
@@ -78,7 +77,18 @@ def test_terminating_and_pending_pods_count_and_ended_ones_do_not() -> None:
     seen = running(
         [pod("Pending"), pod(deletionTimestamp="2026-01-01T00:00:00Z"), pod("Succeeded"), pod("Failed"), pod("Unknown")]
     )
-    assert [view.terminating for view in seen] == [False, True, False]
+    assert len(seen) == 3
+
+
+def test_why_a_pod_does_not_start_is_read_in_the_kubelets_words() -> None:
+    def status(**waiting: str) -> dict[str, Any]:
+        return {"containerStatuses": [{"state": {"waiting": waiting}}]}
+
+    manifest = pod(labels=LABELS, annotations=ANNOTATIONS)
+    missing = status(reason="CreateContainerConfigError", message='secret "nope" not found')
+    assert PodView.of({**manifest, "status": missing}).trouble == 'CreateContainerConfigError: secret "nope" not found'
+    assert PodView.of({**manifest, "status": status(reason="ContainerCreating")}).trouble == ""
+    assert PodView.of({**manifest, "status": {}}).trouble == ""
 
 
 def test_a_pod_without_our_annotations_is_read_as_one_that_opens_nothing() -> None:

@@ -15,7 +15,6 @@ def pod(number: int, connections: int, *, service: str = "shop", budget: str = "
         uid=uid(number),
         budget=budget,
         connections=Connections(connections),
-        terminating=False,
     )
 
 

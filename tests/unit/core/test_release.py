@@ -18,7 +18,6 @@ def pod(uid: str, connections: int = 5, *, budget: str = BUDGET) -> PodView:
         uid=uid,
         budget=budget,
         connections=Connections(connections),
-        terminating=True,
     )
 
 
