@@ -48,6 +48,10 @@ def test_the_committed_crds_are_those_of_the_models() -> None:
     )
 
 
+def test_a_crd_stays_below_what_client_side_apply_can_carry() -> None:
+    assert len(documents()) < 200 * 1024
+
+
 @BOTH
 def test_a_crd_is_valid_by_kubernetes_own_schema(kind: Kind) -> None:
     validate(crd(kind))

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "chart"
-KUBERNETES = "1.34.4"
+KUBERNETES = next(
+    line.partition("=")[2].split()[0]
+    for line in (ROOT / "hack/versions.env").read_text().splitlines()
+    if line.startswith("KUBERNETES=")
+)
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +27,7 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     cache = Path(os.environ.get("PLIMSOLL_CACHE", ROOT / ".cache"))
     program = shutil.which("helm", path=str(cache / "bin")) or shutil.which("helm")
     if program is None:
-        raise RuntimeError("helm is needed to test the chart, and there is none: `make cluster` installs it")
+        raise RuntimeError("the chart is tested with helm, and there is none: `make check` and `make test` build it")
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it has none
+from support.helm import KUBERNETES
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
 
-KUBERNETES = "1.34"
+_VERSION = ".".join(KUBERNETES.split(".")[:2])
 
 
 def validate(manifest: Manifest) -> None:
     """Raises an error that names the first field that is wrong, missing or unknown."""
-    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    kubernetes_validate.validate(manifest, _VERSION, strict=True)
