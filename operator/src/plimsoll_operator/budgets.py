@@ -76,7 +76,7 @@ class Budgets:
         )
         return budget.model_copy(update={"status": budget_report.with_ledger(budget, ledger, now=now)})
 
-    async def _read_server(self, budget: ConnectionBudget) -> ServerFacts | ProbeFailed | str:  # noqa: PLR0911 - one sentence per cause
+    async def _read_server(self, budget: ConnectionBudget) -> ServerFacts | ProbeFailed | str:
         """The server's limits, why it did not tell them, or (as a sentence) why its URI could not be had."""
         meta, ref = budget.metadata, budget.spec.secret_ref
         try:
@@ -95,11 +95,6 @@ class Budgets:
                 f" kubectl -n {meta.namespace} create role plimsoll-{ref.name} --verb=get --resource=secrets"
                 f" --resource-name={ref.name} && kubectl -n {meta.namespace} create rolebinding plimsoll-{ref.name}"
                 f" --role=plimsoll-{ref.name} --serviceaccount={account}"
-            )
-        if not uri.startswith(("postgresql://", "postgres://")):
-            return (
-                f"Key {ref.key} of Secret {ref.name} is not a PostgreSQL URI"
-                " (postgresql://user:password@host:5432/database); correct it, or secretRef.key."
             )
         try:
             return await probe(uri, connect_timeout_seconds=self.settings.connect_timeout_seconds)
