@@ -9,30 +9,50 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from plimsoll.api.connectionbudget import ClaimStatus, ConnectionBudgetStatus, ServerStatus
+from plimsoll import accounts
+from plimsoll.accounts import is_fresh, ledger_of, same_server
+from plimsoll.api.connectionbudget import ConnectionBudgetStatus, ServerStatus
 from plimsoll.budget.capacity import capacity
 from plimsoll.conditions import Progress, Reason, conditions, summary
-from plimsoll.decide import ledger_of
+from plimsoll.units import Connections
+from plimsoll.usage import usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.budget.capacity import ServerFacts
     from plimsoll.budget.ledger import Ledger
     from plimsoll.conditions import Finding
     from plimsoll.errors import ProbeFailed
+    from plimsoll.observed import PodView
 
 
 _UNREAD: Final = frozenset({Reason.SERVER_FULL, Reason.SERVER_UNREACHABLE, Reason.SECRET_UNREADABLE})
 """Why the last attempt to ask the server failed; only the next attempt can take that back."""
 
 
-def after_reading(budget: ConnectionBudget, reading: ServerFacts | ProbeFailed, *, now: str) -> ConnectionBudgetStatus:
+def after_reading(
+    budget: ConnectionBudget,
+    reading: ServerFacts | ProbeFailed,
+    *,
+    others: Iterable[ConnectionBudget] = (),
+    pods: Iterable[PodView] = (),
+    now: str,
+) -> ConnectionBudgetStatus:
     """The status after the server was asked.
 
     A failed reading leaves the last good one in place: it counts for as long as the spec says, so that a database that
     restarts does not stop every rollout, and says so in the conditions.
+
+    Args:
+        budget: the budget as it is.
+        reading: what the server said, or why it did not.
+        others: every other budget, of which some may point at the same server.
+        pods: every pod of any service.
+        now: the time, as Kubernetes writes it.
     """
-    before = budget.status
+    before, others = budget.status, tuple(others)
     if isinstance(reading, Exception):
         status = before.model_copy(update={"observed_generation": budget.metadata.generation})
         return _concluded(budget, status, findings=_unread(budget, reading, now=now), now=now)
@@ -44,53 +64,65 @@ def after_reading(budget: ConnectionBudget, reading: ServerFacts | ProbeFailed, 
         reserved_connections=reading.reserved,
         role_limit=reading.role_limit,
         database_limit=reading.database_limit,
+        system_identifier=reading.system_identifier,
+        started_time=reading.started,
         observed_time=now,
     )
     if before.server is not None and _is_young(budget, now=now):
         # The same facts, read again: without this the status would be written at every probe for its time alone.
         unchanged = server.model_copy(update={"observed_time": before.server.observed_time})
         server = unchanged if unchanged == before.server else server
-    status = before.model_copy(
-        update={
-            "observed_generation": budget.metadata.generation,
-            "server": server,
-            "usable": result.usable.count,
-            "arithmetic": str(result),
-            "live": reading.live,
-            "peak": max(before.peak or 0, reading.live),
-        }
+    read = _with(budget, server=server)
+    together = {budget.key, *(other.key for other in same_server(read, others))}
+    seen = usage(reading.backends, budget=budget, pods=pods, server=together, now=now)
+    read = _with(
+        read,
+        observed_generation=budget.metadata.generation,
+        capacity=result.connections.count,
+        arithmetic=str(result)[:2048],
+        live=reading.live,
+        peak=max(before.peak or 0, reading.live),
+        unexplained=seen.unexplained,
+        strangers=seen.strangers,
+        usage=seen.services,
     )
-    read = budget.model_copy(update={"status": status})
-    ledger = ledger_of(read, now=now)
-    return _balanced(read, _with_sums(read, ledger), ledger, now=now)
+    ledger = ledger_of(read, now=now, others=others)
+    return _balanced(read, _with_sums(read, ledger, others=others), ledger, now=now)
 
 
-def with_ledger(budget: ConnectionBudget, ledger: Ledger, *, now: str) -> ConnectionBudgetStatus:
+def with_ledger(
+    budget: ConnectionBudget, ledger: Ledger, *, others: Iterable[ConnectionBudget] = (), now: str
+) -> ConnectionBudgetStatus:
     """The status with the claims of ``ledger`` and the sums over them; what is said of the last reading stays said."""
-    status = _with_sums(budget, ledger)
+    status = _with_sums(accounts.with_ledger(budget, ledger), ledger, others=others)
     if any(each.reason in _UNREAD for each in budget.status.conditions):
         return status
     return _balanced(budget, status, ledger, now=now)
 
 
-def _with_sums(budget: ConnectionBudget, ledger: Ledger) -> ConnectionBudgetStatus:
-    claimed = ledger.claimed.count
-    usable = budget.status.usable
-    return budget.status.model_copy(
+def _with(budget: ConnectionBudget, **status: object) -> ConnectionBudget:
+    return budget.model_copy(update={"status": budget.status.model_copy(update=status)})
+
+
+def _with_sums(
+    budget: ConnectionBudget, ledger: Ledger, *, others: Iterable[ConnectionBudget]
+) -> ConnectionBudgetStatus:
+    status, shared = budget.status, same_server(budget, others)
+    sums: dict[str, object] = {"claimed": ledger.claimed.count}
+    if status.capacity is not None:
+        usable = Connections(status.capacity).minus(ledger.kept_back)
+        taken = ledger.claimed + ledger.elsewhere
+        sums |= {
+            "margin": ledger.kept_back.count,
+            "usable": usable.count,
+            "free": usable.minus(taken).count,
+            "load": f"{100 * taken.count // usable.count}%" if usable else "",
+        }
+    return status.model_copy(
         update={
-            "claims": tuple(
-                ClaimStatus(
-                    namespace=claim.namespace,
-                    name=claim.name,
-                    uid=claim.uid,
-                    connections=claim.connections.count,
-                    arithmetic=claim.arithmetic,
-                )
-                for claim in ledger.claims
-            ),
-            "claimed": claimed,
-            "free": None if usable is None else max(0, usable - claimed),
-            "load": f"{100 * claimed // usable}%" if usable else "",
+            **sums,
+            "claimed_elsewhere": ledger.elsewhere.count if shared else None,
+            "shared_with": tuple(sorted(str(other.key) for other in shared))[:32],
         }
     )
 
@@ -99,28 +131,22 @@ def _balanced(
     budget: ConnectionBudget, status: ConnectionBudgetStatus, ledger: Ledger, *, now: str
 ) -> ConnectionBudgetStatus:
     """The status, with conditions that say whether the claims fit into what the server gives."""
-    claimed = ledger.claimed.count
-    if ledger.usable is None:
+    taken, usable = ledger.claimed + ledger.elsewhere, ledger.usable
+    if usable is None:
         return status
-    if claimed > ledger.usable.count:
+    gives = f"{usable} usable = {status.arithmetic} − {ledger.kept_back} margin"
+    claimed = f"{ledger.claimed} claimed"
+    if ledger.elsewhere:
+        claimed += f" here and {ledger.elsewhere} in {', '.join(status.shared_with)}, which point at the same server"
+    if taken > usable:
         message = (
-            f"Services hold {claimed} connections, the server gives {status.arithmetic}: nothing is taken away,"
-            " but nothing may grow until services shrink or the server gives more."
+            f"{claimed[0].upper()}{claimed[1:]}, and the server gives {gives}: nothing is taken away, but nothing may grow"
+            " until services shrink or the server gives more."
         )
-        return _concluded(
-            budget,
-            status,
-            findings=summary(progress=Progress.STALLED, reason=Reason.OVERCOMMITTED, message=message),
-            now=now,
-        )
-    return _concluded(
-        budget,
-        status,
-        findings=summary(
-            progress=Progress.DONE, reason=Reason.OBSERVED, message=f"{status.arithmetic}; {claimed} claimed."
-        ),
-        now=now,
-    )
+        findings = summary(progress=Progress.STALLED, reason=Reason.OVERCOMMITTED, message=message)
+        return _concluded(budget, status, findings=findings, now=now)
+    findings = summary(progress=Progress.DONE, reason=Reason.OBSERVED, message=f"{gives}; {claimed}.")
+    return _concluded(budget, status, findings=findings, now=now)
 
 
 def without_secret(budget: ConnectionBudget, message: str, *, now: str) -> ConnectionBudgetStatus:
@@ -145,7 +171,7 @@ def _is_young(budget: ConnectionBudget, *, now: str) -> bool:
 
 def _unread(budget: ConnectionBudget, failure: ProbeFailed, *, now: str) -> tuple[Finding, ...]:
     reason = Reason.SERVER_FULL if failure.full else Reason.SERVER_UNREACHABLE
-    if ledger_of(budget, now=now).usable is None:
+    if not is_fresh(budget, now=now):
         consequence = "No reading of its limits is valid, so nothing may grow; what runs is left alone."
     else:
         read = budget.status.server.observed_time if budget.status.server else now

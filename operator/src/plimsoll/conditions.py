@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     BUDGET_GRANTED = "BudgetGranted"
+    WITHIN_DECLARED = "WithinDeclared"
     MIGRATIONS_APPLIED = "MigrationsApplied"
 
 
@@ -37,6 +38,10 @@ class Reason(StrEnum):
     MIGRATION_FAILED = "MigrationFailed"
     OVER_BUDGET = "OverBudget"
     GRANTED = "Granted"
+    SHRUNK_TO_FIT = "ShrunkToFit"
+    DECLARED = "Declared"
+    MORE_THAN_DECLARED = "MoreThanDeclared"
+    WAITING_FOR_QUIET = "WaitingForQuiet"
     BUDGET_NOT_FOUND = "BudgetNotFound"
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     INVALID_SPEC = "InvalidSpec"
@@ -80,6 +85,16 @@ def summary(*, progress: Progress, reason: Reason, message: str) -> tuple[Findin
         Finding(type=ConditionType.RECONCILING, status=progress is Progress.UNDER_WAY, reason=reason, message=message),
         Finding(type=ConditionType.STALLED, status=progress is Progress.STALLED, reason=reason, message=message),
     )
+
+
+def waits(reason: Reason, message: str) -> tuple[Finding, ...]:
+    """Not ready, and on its way by itself."""
+    return summary(progress=Progress.UNDER_WAY, reason=reason, message=message)
+
+
+def stalls(reason: Reason, message: str) -> tuple[Finding, ...]:
+    """Not ready, and waiting for a person or for room."""
+    return summary(progress=Progress.STALLED, reason=reason, message=message)
 
 
 def conditions(

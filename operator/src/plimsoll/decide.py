@@ -1,309 +1,283 @@
-"""The decision about one service: what its claim is, which children to apply, which to delete, what to wait for.
+"""The decision about one service: what its claims are, which children to apply, which to delete, what to wait for.
 
-The heart of the flow, pure: ``Observed`` → ``Decision``. The shell writes the claim first, then applies, then deletes,
+The heart of the flow, pure: ``Observed`` → ``Decision``. The shell writes the claims first, then applies, then deletes,
 then reports (``report.py``). Called again and again with whatever the world looks like; it never asks what happened
 before.
 
     no budget, or not for this namespace     → say so, touch nothing
     does not fit                             → say so with the arithmetic; what runs keeps running
     fits at the end, but not beside old pods → first what makes room, then the rest
-    fits → guard → migration → workloads
+    fits → guard → migration → workloads       (``steps.py``)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.budget.demand import Demand, WorkloadDemand, demand
-from plimsoll.budget.ledger import Claim, Grant, Ledger
-from plimsoll.conditions import ConditionType, Finding, Progress, Reason, summary
+from plimsoll.accounts import ledgers_of
+from plimsoll.api.fastapiservice import WhenOver
+from plimsoll.budget.demand import Demand, Overlap, demand
+from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
+from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
+from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
 from plimsoll.errors import Forbidden
-from plimsoll.explain import over_budget
-from plimsoll.overlap import guard_in_force, halfway, on_the_way, part_of, standing, unguarded
-from plimsoll.render import deployment, guard, migration
-from plimsoll.render.names import component
-from plimsoll.render.service import service as render_service
-from plimsoll.render.stamp import is_current, stamped
-from plimsoll.units import Connections, total
+from plimsoll.explain import beside_what_runs, over_budget, with_pool
+from plimsoll.halfway import halfway
+from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, standing, undeclared, unguarded
+from plimsoll.render import migration
+from plimsoll.steps import Step, lowered_guards, roll_out
+from plimsoll.units import NONE, Connections
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey
     from plimsoll.errors import Terminal
     from plimsoll.observed import Observed
 
 UNSETTLED_SECONDS = 2.0
 """How soon to look again while pods come or go: nothing wakes the operator when the last terminating pod is gone."""
 
-Ref = tuple[str, str]
-"""Kind and name of a child."""
+PATIENT_SECONDS = 15 * UNSETTLED_SECONDS
+"""How soon to look again at what waits for a person or for room; what frees room wakes it earlier."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What to write, in this order: claim, apply, delete, status.
+    """What to write, in this order: claims, children, status.
 
     Attributes:
-        claim: what the service holds from now on; ``None`` leaves the ledger alone.
-        apply: children to apply, in order.
-        delete: children to delete, in order.
+        service: the service as it is rolled out: with the pool that fits, where that is smaller than the spec's.
+        claims: what it holds from now on, budget by budget; a budget that is not named is left alone.
+        step: what to do with its children.
         findings: what is to be said whatever becomes of the children; empty where the workloads speak for themselves.
         requeue_after: seconds after which to look again though nothing woke the operator.
     """
 
-    claim: Claim | None = None
-    apply: tuple[Manifest, ...] = ()
-    delete: tuple[Ref, ...] = ()
+    service: FastAPIService
+    claims: Mapping[BudgetKey, Claim] = field(default_factory=dict)
+    step: Step = field(default_factory=Step)
     findings: tuple[Finding, ...] = ()
     requeue_after: float | None = None
 
 
-def ledger_of(budget: ConnectionBudget, *, now: str) -> Ledger:
-    """The budget's claims, with its capacity where the last reading still counts."""
-    status = budget.status
-    fresh = status.server is not None and datetime.fromisoformat(now) - datetime.fromisoformat(
-        status.server.observed_time
-    ) <= timedelta(seconds=budget.spec.stale_after_seconds)
-    return Ledger(
-        usable=Connections(status.usable) if fresh and status.usable is not None else None,
-        claims=tuple(
-            Claim(
-                namespace=claim.namespace,
-                name=claim.name,
-                uid=claim.uid,
-                connections=Connections(claim.connections),
-                arithmetic=claim.arithmetic,
-            )
-            for claim in status.claims
-        ),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Account:
+    """What one budget has to say."""
+
+    budget: ConnectionBudget
+    ledger: Ledger
+    view: Observed
+    wanted: Demand
+    want: Want
+    grant: Grant
 
 
 def decide(observed: Observed) -> Decision:
     """Decides about one service; see the module's docstring."""
-    service, budget = observed.service, observed.budget
-    name = "/".join(service.budget_key)
-    if budget is None:
-        message = f"There is no ConnectionBudget {name}; create it, or correct database.budgetRef."
-        return Decision(findings=_waits(Reason.BUDGET_NOT_FOUND, message), requeue_after=UNSETTLED_SECONDS * 15)
-    if not budget.admits(service.metadata.namespace):
-        message = (
-            f"Budget {name} does not allow services of namespace {service.metadata.namespace};"
-            " its owner can set allowedNamespaces.from to All."
-        )
-        return Decision(findings=_stalls(Reason.NAMESPACE_NOT_ALLOWED, message), requeue_after=UNSETTLED_SECONDS * 15)
-
+    service = observed.service
+    for key in service.budget_keys:
+        if finding := _closed(observed, key):
+            return Decision(service=service, findings=finding, requeue_after=PATIENT_SECONDS)
     if not all(view.seen for view in observed.deployments()):
         # One step at a time: until the controller knows of the last one, it may still act on the one before.
-        return Decision(requeue_after=UNSETTLED_SECONDS)
-    return _decide_within(observed, budget)
-
-
-def _decide_within(observed: Observed, budget: ConnectionBudget) -> Decision:
-    service = observed.service
-    name = "/".join(service.budget_key)
-    wanted = demand(service.spec)
-    ledger = ledger_of(budget, now=observed.now)
-    grant = _granted(observed, ledger, wanted=on_the_way(observed, wanted))
-    claim = _claim(service, wanted=wanted, grant=grant)
-    if grant.admitted:
-        return _roll_out(observed, wanted=wanted, claim=claim)
-    if ledger.usable is None:
-        reading = next(
-            (each.message for each in budget.status.conditions if each.type == ConditionType.READY.value),
-            "it was never read.",
-        )
-        message = (
-            f"Needs {wanted.connections} connections, and budget {name} has no valid reading of its server: {reading}"
-        )
-        return Decision(
-            claim=claim, findings=_waits(Reason.WAITING_FOR_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 5
-        )
-    if wanted.connections > grant.free:
-        message = over_budget(spec=service.spec, budget=name, ledger=ledger, room=grant.free)
-        return Decision(
-            claim=claim, findings=_stalls(Reason.OVER_BUDGET, message), requeue_after=UNSETTLED_SECONDS * 15
-        )
-    return _halfway(observed, ledger, wanted=wanted)
-
-
-def _granted(observed: Observed, ledger: Ledger, *, wanted: Connections) -> Grant:
-    uid = observed.service.metadata.uid
-    stands = total(standing(observed, part) for part in observed.parts())
-    if unguarded(observed):  # no telling how many pods it may come to: at least nothing is given back
-        stands = max(stands, ledger.held_by(uid))
-    return ledger.grant(uid=uid, wanted=max(wanted, stands), standing=stands)
+        return Decision(service=service, requeue_after=UNSETTLED_SECONDS)
+    fitted = _fitted(observed)
+    return _decide_on(replace(observed, service=fitted))
 
 
 def after_refusal(decision: Decision, refusal: Terminal | Forbidden) -> Decision:
     """The decision when the API server would not have what it names: only an edit, or a right, can help."""
     reason = Reason.FORBIDDEN if isinstance(refusal, Forbidden) else Reason.INVALID_SPEC
-    return replace(decision, findings=_stalls(reason, f"The cluster refuses a part of the service: {refusal}"))
+    return replace(decision, findings=stalls(reason, f"The cluster refuses a part of the service: {refusal}"))
 
 
-def _claim(service: FastAPIService, *, wanted: Demand, grant: Grant) -> Claim:
-    meta = service.metadata
-    arithmetic = (
-        str(wanted)
-        if grant.hold == wanted.connections
-        else f"held while pods change or wait; the spec asks for {wanted}"
-    )
-    return Claim(
-        namespace=meta.namespace, name=meta.name, uid=meta.uid, connections=grant.hold, arithmetic=arithmetic[:1024]
-    )
-
-
-def _roll_out(observed: Observed, *, wanted: Demand, claim: Claim, parts: frozenset[str] | None = None) -> Decision:
-    """Guards, then the migration, then the workloads: of all ``parts`` of the service, or only of some."""
-    service = observed.service
-    rolled = [workload for workload in wanted.workloads if parts is None or part_of(workload) in parts]
-    guards = [manifest for workload in rolled for manifest in _guards(observed, workload)]
-    front = [render_service(service)]
-    if service.spec.migrations:
-        held = _migration(observed, claim=claim, before=_outdated(observed, [*guards, *front]))
-        if held is not None:
-            return held
-    if not all(guard_in_force(observed, workload) for workload in rolled):
-        message = "Waits until the API server enforces the ResourceQuotas that keep the pods within the claim."
-        return Decision(
-            claim=claim,
-            apply=_outdated(observed, [*guards, *front]),
-            findings=_waits(Reason.WAITING_FOR_GUARD, message),
-            requeue_after=UNSETTLED_SECONDS / 2,
+def _closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
+    """Why the service may not claim from a budget at all."""
+    budget, namespace = observed.budget(key), observed.service.metadata.namespace
+    if budget is None:
+        message = f"There is no ConnectionBudget {key}; create it, or correct the budgetRef that names it."
+        return waits(Reason.BUDGET_NOT_FOUND, message)
+    if not budget.admits(namespace, labels=observed.namespace_labels):
+        message = (
+            f"Budget {key} does not allow services of namespace {namespace}; its owner can set allowedNamespaces.from to"
+            " All, or to Selector with labels of that namespace."
         )
-    workloads = [_deployment(service, workload) for workload in rolled]
-    apply = _outdated(observed, [*guards, *front, *workloads])
-    leftovers = _leftovers(observed, wanted=wanted)
-    settled = claim.connections == wanted.connections and not apply and not leftovers
-    return Decision(
-        claim=claim,
-        apply=apply,
-        delete=tuple(ref for ref in leftovers if not _is_needed(observed, ref)),
-        requeue_after=None if settled else UNSETTLED_SECONDS,
+        return stalls(Reason.NAMESPACE_NOT_ALLOWED, message)
+    return ()
+
+
+def _decide_on(observed: Observed) -> Decision:
+    service = observed.service
+    accounts = _accounts(observed)
+    refusing = next((each for each in accounts if not each.grant.admitted), None)
+    if refusing is None:
+        return _from_step(observed, roll_out(observed), claims=_claims(accounts))
+    claims = _claims(accounts, refused=True)
+    key = refusing.budget.key
+    if refusing.ledger.capacity is None:
+        reading = next(
+            (each.message for each in refusing.budget.status.conditions if each.type == ConditionType.READY.value),
+            "it was never read.",
+        )
+        message = (
+            f"Needs {refusing.wanted.connections} connections, and budget {key} has no valid reading of its server:"
+            f" {reading}"
+        )
+        return Decision(
+            service=service,
+            claims=claims,
+            findings=waits(Reason.WAITING_FOR_BUDGET, message),
+            requeue_after=5 * UNSETTLED_SECONDS,
+        )
+    too_large = next((each for each in accounts if each.wanted.connections > each.grant.free), None)
+    if too_large is not None:
+        message = over_budget(service, too_large.budget.key, ledger=too_large.ledger, want=too_large.want)
+        return Decision(
+            service=service,
+            claims=claims,
+            findings=stalls(Reason.OVER_BUDGET, message),
+            requeue_after=PATIENT_SECONDS,
+        )
+    return _halfway(observed, refusing)
+
+
+def _fitted(observed: Observed) -> FastAPIService:
+    """The service with the pool that it can have; as its spec says where none fits, so that the refusal explains that."""
+    service = observed.service
+    if service.spec.when_over is WhenOver.REFUSE:
+        return service
+    pool, plan = service.spec.database.pool, service.status.plan
+    since = plan.pool_size_time if plan else None
+    wish = Wish(
+        size=pool.size,
+        floor=floor_of(pool.size, pool.min_size),
+        current=plan.pool_size if plan and plan.granted else 0,
+        rested=since is None
+        or datetime.fromisoformat(observed.now) - datetime.fromisoformat(since) >= timedelta(seconds=REST_SECONDS),
+    )
+
+    def fits(size: int) -> bool:
+        trial = replace(observed, service=with_pool(service, size=size))
+        return all(account.grant.admitted for account in _accounts(trial))
+
+    size = fit(wish, fits=fits)
+    return with_pool(service, size=size) if size else service
+
+
+def _accounts(observed: Observed, *, migrating: Connections | None = None) -> tuple[_Account, ...]:
+    """What each budget says to the service; with ``migrating``, to a step that opens nothing else beside what stands."""
+    service = observed.service
+    ledgers = ledgers_of(observed.budgets, now=observed.now)
+    accounts = []
+    for key in service.budget_keys:
+        budget, view = observed.budget(key), observed.on(key)
+        if budget is None:
+            continue
+        wanted = demand(service, key, overlap=observed.overlap)
+        want = _want(view, wanted, budget=budget, ledger=ledgers[key], own=key == service.budget_key)
+        if migrating is not None:
+            more = migrating if key == service.budget_key else NONE
+            want = replace(want, connections=want.standing + more)
+        grant = ledgers[key].grant(want)
+        accounts.append(_Account(budget=budget, ledger=ledgers[key], view=view, wanted=wanted, want=want, grant=grant))
+    return tuple(accounts)
+
+
+def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: Ledger, own: bool) -> Want:
+    uid = view.service.metadata.uid
+    usage = next((each for each in budget.status.usage if each.uid == uid), None)
+    beyond = undeclared(view, wanted, usage)
+    stands = all_standing(view) + beyond
+    if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
+        stands = max(stands, ledger.held_by(uid))
+    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
+    return Want(
+        uid=uid,
+        connections=max(on_the_way(view, wanted) + beyond, stands),
+        standing=stands,
+        keep=stands + (last_migration(view) if own else NONE),
+        per_pod=max(wanted.per_pod, dearest),
     )
 
 
-def _halfway(observed: Observed, ledger: Ledger, *, wanted: Demand) -> Decision:
+def _is_open_ended(view: Observed, wanted: Demand) -> bool:
+    """Whether nothing that is in force bounds the pods to what was computed for them."""
+    if view.overlap is Overlap.GUARDED:
+        return unguarded(view)
+    # Nothing but the operator's own order of steps bounds them, so until the last step has come to rest none is taken back.
+    resting = all(each.settled for each in view.deployments()) and not view.terminating()
+    pods = {part_of(workload): (workload.replicas, workload.cost.connections) for workload in wanted.workloads}
+    for deployment in view.deployments():
+        replicas, cost = pods.get(deployment.part, (0, NONE))
+        resting = resting and deployment.wanted <= replicas and view.dearest(deployment.part) <= cost
+    return not resting
+
+
+def _claims(accounts: Iterable[_Account], *, refused: bool = False) -> dict[BudgetKey, Claim]:
+    claims = {}
+    for account in accounts:
+        meta, grant = account.view.service.metadata, account.grant
+        hold = account.ledger.kept(account.want) if refused else grant.hold
+        arithmetic = (
+            str(account.wanted)
+            if hold == account.wanted.connections
+            else f"held while pods change or wait; the spec asks for {account.wanted}"
+        )
+        dearest = max((account.view.dearest(part) for part in account.view.parts()), default=NONE)
+        claims[account.budget.key] = Claim(
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            connections=hold,
+            per_pod=dearest if refused else account.want.per_pod,
+            arithmetic=arithmetic[:1024],
+        )
+    return claims
+
+
+def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]) -> Decision:
+    wanted = {key: demand(observed.service, key, overlap=observed.overlap).connections for key in claims}
+    settled = step.is_empty and all(claim.connections == wanted[key] for key, claim in claims.items())
+    again = step.again_after
+    if again is None and not settled:
+        again = UNSETTLED_SECONDS
+    if again is None and observed.terminating():  # it may outlive its grace period
+        again = 5 * UNSETTLED_SECONDS
+    return Decision(service=observed.service, claims=claims, step=step, findings=step.findings, requeue_after=again)
+
+
+def _halfway(observed: Observed, refusing: _Account) -> Decision:
     """The spec fits, but not beside the pods that are to go: first what makes room, then the rest."""
     stone, parts = halfway(observed)
-    migrating = wanted.migration.minus(standing(observed, migration.PART))
-    stands = total(standing(observed, part) for part in observed.parts())
-    grant = _granted(observed, ledger, wanted=stands + migrating)
-    claim = _claim(observed.service, wanted=wanted, grant=grant)
-    if not grant.admitted:
-        message = (
-            f"Needs {wanted.connections} connections, which fit, but not beside what runs: {stands} and {migrating} for"
-            f" the migration, with {grant.free} free for it. Change the pods first, and add the migration after that."
+    own = observed.on(observed.service.budget_key)
+    wanted = demand(observed.service, observed.service.budget_key, overlap=observed.overlap)
+    migrating = wanted.migration.minus(standing(own, migration.PART))
+    accounts = _accounts(observed, migrating=migrating)
+    refused = next((each for each in accounts if not each.grant.admitted), None)
+    claims = _claims(accounts, refused=refused is not None)
+    if refused is not None:
+        message = beside_what_runs(
+            refused.wanted, stands=refused.want.standing, migration=migrating, grant=refused.grant
         )
-        # Lower guards never cost anything; a quota that somebody has raised is what `stands` is too large by.
-        lower = [workload for workload in demand(stone.spec).workloads if part_of(workload) in parts]
-        apply = _outdated(observed, [manifest for workload in lower for manifest in _guards(observed, workload)])
+        # Lower guards never cost anything; a quota that somebody has raised is what stands too large.
+        step = lowered_guards(replace(observed, service=stone), parts)
         return Decision(
-            claim=claim,
-            apply=apply,
-            findings=_stalls(Reason.OVER_BUDGET, message),
-            requeue_after=UNSETTLED_SECONDS / 2 if apply else UNSETTLED_SECONDS * 15,
+            service=observed.service,
+            claims=claims,
+            step=step,
+            findings=stalls(Reason.OVER_BUDGET, message),
+            requeue_after=PATIENT_SECONDS if step.is_empty else UNSETTLED_SECONDS / 2,
         )
-    step = _roll_out(replace(observed, service=stone), wanted=demand(stone.spec), claim=claim, parts=parts)
-    if step.findings:  # it waits for something of its own
-        return step
-    message = f"Needs {wanted.connections} connections, which fit once the pods that are to go have gone."
-    return replace(step, findings=_waits(Reason.WAITING_FOR_BUDGET, message), requeue_after=UNSETTLED_SECONDS)
-
-
-def _deployment(service: FastAPIService, workload: WorkloadDemand) -> Manifest:
-    group = next((each for each in service.spec.jobs if component(each.name) == part_of(workload)), None)
-    return deployment.web(service) if group is None else deployment.jobs(service, group)
-
-
-def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, Manifest]:
-    part = part_of(workload)
-    return guard.priority_class(observed.service, part), guard.quota(observed.service, part, pods=workload.pods)
-
-
-def _migration(observed: Observed, *, claim: Claim, before: tuple[Manifest, ...]) -> Decision | None:
-    """What to do while the migration of this image is not done; ``None`` when it is."""
-    service = observed.service
-    migrations = service.spec.migrations
-    if migrations is None:
-        return None
-    name = migration.job_name(service, migrations)
-    job = observed.children.get(("Job", name))
-    if job is None and migration.PART in observed.parts():
-        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
-        message = "Waits until the migration of an earlier image has stopped: two never run at once."
-        return Decision(
-            claim=claim,
-            apply=before,
-            delete=superseded,
-            findings=_waits(Reason.MIGRATING, message),
-            requeue_after=UNSETTLED_SECONDS,
-        )
-    if job is None:
-        # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
-        manifest = stamped(migration.job(service, migrations))
-        return Decision(
-            claim=claim,
-            apply=(*before, manifest),
-            findings=_waits(
-                Reason.MIGRATING, f"Job {name} migrates the database before the pods of this image roll out."
-            ),
-            requeue_after=UNSETTLED_SECONDS,
-        )
-    done = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
-    if "Complete" in done:
-        return None
-    if "Failed" in done:
-        message = (
-            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. Its log:"
-            f" kubectl -n {service.metadata.namespace} logs job/{name}. A new image is tried by itself;"
-            " to try this one again, delete the Job."
-        )
-        finding = Finding(
-            type=ConditionType.MIGRATIONS_APPLIED, status=False, reason=Reason.MIGRATION_FAILED, message=message
-        )
-        return Decision(claim=claim, apply=before, findings=(*_stalls(Reason.MIGRATION_FAILED, message), finding))
+    step = roll_out(replace(observed, service=stone), parts=parts)
+    findings, again = step.findings, step.again_after
+    if not findings:
+        message = f"Needs {refusing.wanted.connections} connections, which fit once the pods that are to go have gone."
+        findings, again = waits(Reason.WAITING_FOR_BUDGET, message), UNSETTLED_SECONDS
     return Decision(
-        claim=claim,
-        apply=before,
-        findings=_waits(Reason.MIGRATING, f"Job {name} migrates the database before the pods of this image roll out."),
-        requeue_after=UNSETTLED_SECONDS,
+        service=observed.service, claims=claims, step=step, findings=findings, requeue_after=again or UNSETTLED_SECONDS
     )
-
-
-def _outdated(observed: Observed, manifests: list[Manifest]) -> tuple[Manifest, ...]:
-    wanted = [stamped(manifest) for manifest in manifests]
-    return tuple(
-        each
-        for each in wanted
-        if not is_current(live=observed.children.get((each["kind"], each["metadata"]["name"])), wanted=each)
-    )
-
-
-def _leftovers(observed: Observed, *, wanted: Demand) -> tuple[Ref, ...]:
-    """Children that the spec no longer names; of Services there is always exactly one."""
-    service = observed.service
-    keep = {ref for ref in observed.children if ref[0] == "Service"}
-    for workload in wanted.workloads:
-        manifests = (*_guards(observed, workload), _deployment(service, workload))
-        keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}
-    if service.spec.migrations:
-        keep.add(("Job", migration.job_name(service, service.spec.migrations)))
-    return tuple(sorted(ref for ref in observed.children if ref not in keep))
-
-
-def _is_needed(observed: Observed, leftover: Ref) -> bool:
-    """Whether it is a guard, and there are pods behind it, or something that could still make some."""
-    guards = {guard.quota_name(observed.service, part) for part in observed.parts()}
-    return leftover[0] in {"ResourceQuota", "PriorityClass"} and leftover[1] in guards
-
-
-def _waits(reason: Reason, message: str) -> tuple[Finding, ...]:
-    return summary(progress=Progress.UNDER_WAY, reason=reason, message=message)
-
-
-def _stalls(reason: Reason, message: str) -> tuple[Finding, ...]:
-    return summary(progress=Progress.STALLED, reason=reason, message=message)

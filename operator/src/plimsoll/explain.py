@@ -1,7 +1,8 @@
 """The sentences: what does not fit, by how much, and the cheapest change that would.
 
-One place, so that ``kubectl get``, the conditions and (later) the CLI and the admission policy say the same. Printed
-from the computation's own terms, never from numbers written down a second time.
+One place, so that ``kubectl get``, the conditions and the CLI say the same; the admission policy says the first two
+sentences in CEL, and a test holds the two together. Printed from the computation's own terms, never from numbers written
+down a second time.
 """
 
 from __future__ import annotations
@@ -9,59 +10,123 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plimsoll.api.fastapiservice import LARGEST_POOL
-from plimsoll.budget.demand import demand, web_cost
+from plimsoll.budget.demand import demand, processes
+from plimsoll.budget.fit import floor_of, largest
+from plimsoll.budget.ledger import Want
 
 if TYPE_CHECKING:
-    from plimsoll.api.fastapiservice import FastAPIServiceSpec
-    from plimsoll.budget.ledger import Ledger
+    from plimsoll.api.fastapiservice import FastAPIService
+    from plimsoll.api.meta import BudgetKey
+    from plimsoll.budget.demand import Demand
+    from plimsoll.budget.ledger import Grant, Ledger
     from plimsoll.units import Connections
 
-
-def with_pool(spec: FastAPIServiceSpec, *, size: int, overflow: int = 0) -> FastAPIServiceSpec:
-    """The same service with another pool."""
-    pool = spec.database.pool.model_copy(update={"size": size, "max_overflow": overflow})
-    return spec.model_copy(update={"database": spec.database.model_copy(update={"pool": pool})})
+_NAMED_HOLDERS = 3
 
 
-def largest_pool(spec: FastAPIServiceSpec, *, room: Connections) -> int:
-    """The largest pool.size, with maxOverflow 0, with which the service fits into ``room``; 0 where none does."""
-    smallest = demand(with_pool(spec, size=1)).connections
-    if smallest > room:
-        return 0
-    web = next(workload for workload in demand(spec).workloads if workload.name == "web")
-    per_step = web.pods * web.cost.processes
-    return min(LARGEST_POOL, 1 + (room.minus(smallest).count // per_step if per_step else 0))
+def with_pool(service: FastAPIService, *, size: int, overflow: int | None = None) -> FastAPIService:
+    """The same service with another pool of its own database."""
+    pool = service.spec.database.pool
+    pool = pool.model_copy(update={"size": size, "max_overflow": pool.max_overflow if overflow is None else overflow})
+    database = service.spec.database.model_copy(update={"pool": pool})
+    return _with(service, database=database)
 
 
-def why_not_obvious(spec: FastAPIServiceSpec) -> str:
-    """Names the usual miscount where it applies: that a pool belongs to a process, and that overflow counts."""
-    cost = web_cost(spec)
-    if not cost.overflow:
-        return ""
-    looks = cost.processes * cost.pool
-    return (
-        f" One pod looks like {cost.processes} × {cost.pool} = {looks}, but every process has its own pool and"
-        f" max_overflow opens connections too: {cost.processes} × ({cost.pool} + {cost.overflow}) ="
-        f" {cost.processes * (cost.pool + cost.overflow)}."
+def fits(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> bool:
+    """Whether there is room for what the service could open at worst once it runs as its spec says."""
+    wanted = demand(service, key)
+    want = Want(uid=service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
+    return wanted.connections <= ledger.room_for(want)
+
+
+def largest_pool(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> int:
+    """The largest pool.size, with maxOverflow 0, with which the service fits; 0 where none does."""
+    return largest(
+        low=1,
+        high=LARGEST_POOL,
+        fits=lambda size: fits(with_pool(service, size=size, overflow=0), key, ledger=ledger),
     )
 
 
-def what_would_fit(spec: FastAPIServiceSpec, *, room: Connections) -> str:
+def why_not_obvious(service: FastAPIService) -> str:
+    """Names the usual miscount where it applies: that a pool belongs to a process, and that overflow counts."""
+    pool, count = service.spec.database.pool, processes(service.spec.web)
+    if not pool.max_overflow:
+        return ""
+    return (
+        f" One pod looks like {count} × {pool.size} = {count * pool.size}, but every process has its own pool and"
+        f" max_overflow opens connections too: {count} × ({pool.size} + {pool.max_overflow}) ="
+        f" {count * (pool.size + pool.max_overflow)}."
+    )
+
+
+def what_would_fit(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> str:
     """The cheapest edits with which the service would fit."""
-    size = largest_pool(spec, room=room)
-    if size:
-        return f"What would fit: database.pool.size {size} with maxOverflow 0."
-    fewer = spec.model_copy(update={"web": spec.web.model_copy(update={"workers": 1})})
-    if spec.web.workers > 1 and (size := largest_pool(fewer, room=room)):
-        return f"What would fit: web.workers 1 and database.pool.size {size} with maxOverflow 0."
+    spec, ways = service.spec, []
+    if spec.rollout.max_surge and fits(
+        _with(service, rollout=spec.rollout.model_copy(update={"max_surge": 0, "max_unavailable": 1})),
+        key,
+        ledger=ledger,
+    ):
+        ways.append("rollout.maxSurge 0 with maxUnavailable 1")
+    fewer = _with(service, web=spec.web.model_copy(update={"workers": 1}))
+    if size := largest_pool(service, key, ledger=ledger):
+        ways.append(f"database.pool.size {size} with maxOverflow 0")
+    elif processes(spec.web) > 1 and (size := largest_pool(fewer, key, ledger=ledger)):
+        ways.append(f"web.workers 1 and database.pool.size {size} with maxOverflow 0")
+    if ways:
+        return f"What would fit: {', or '.join(ways)}."
     return "No pool is small enough: use fewer replicas or job workers, or free connections elsewhere."
 
 
-def over_budget(*, spec: FastAPIServiceSpec, budget: str, ledger: Ledger, room: Connections) -> str:
-    """Why a service is refused: the sum, what is free, why it is not obvious, what would fit."""
-    wanted = demand(spec)
-    return (
-        f"Needs {wanted.connections} connections: {wanted}."
-        f" Budget {budget} has {room} free for it of {ledger.usable} usable."
-        f"{why_not_obvious(spec)} {what_would_fit(spec, room=room)}"
+def who_holds(service: FastAPIService, *, ledger: Ledger) -> str:
+    """The largest of the others' claims."""
+    others = [claim for claim in ledger.claims if claim.uid != service.metadata.uid]
+    others.sort(key=lambda claim: (-claim.connections.count, claim.namespace, claim.name))
+    named = [f"{claim.connections} by {claim.namespace}/{claim.name}" for claim in others[:_NAMED_HOLDERS]]
+    if more := len(others) - len(named):
+        named.append(f"the rest by {more} more")
+    if ledger.elsewhere:
+        named.append(f"{ledger.elsewhere} in other budgets of the same server")
+    return f" Held: {', '.join(named)}." if named else ""
+
+
+def needs(wanted: Demand) -> str:
+    """What is asked for, term by term."""
+    return f"Needs {wanted.connections} connections: {wanted}."
+
+
+def has_free(key: BudgetKey, *, ledger: Ledger, want: Want) -> str:
+    """What there is for it."""
+    return f"Budget {key} has {ledger.room_for(want)} free for it of {ledger.usable_with(want)} usable."
+
+
+def over_budget(service: FastAPIService, key: BudgetKey, *, ledger: Ledger, want: Want) -> str:
+    """Why a service is refused: the sum, what is free, who holds the rest, why it is not obvious, what would fit."""
+    wanted = demand(service, key)
+    floor = ""
+    if service.spec.when_over.value == "ShrinkPool":
+        pool = service.spec.database.pool
+        floor = f" Not even a pool of {floor_of(pool.size, pool.min_size)}, its smallest, fits."
+    beyond = want.connections.minus(wanted.connections)
+    more = (
+        f" Another {beyond} are counted for pods that open more than they declare, or are still to go."
+        if beyond
+        else ""
     )
+    return (
+        f"{needs(wanted)}{more} {has_free(key, ledger=ledger, want=want)}{who_holds(service, ledger=ledger)}{floor}"
+        f"{why_not_obvious(service)} {what_would_fit(service, key, ledger=ledger)}"
+    )
+
+
+def beside_what_runs(wanted: Demand, *, stands: Connections, migration: Connections, grant: Grant) -> str:
+    """Why a service that would fit cannot get there from where it is."""
+    return (
+        f"Needs {wanted.connections} connections, which fit, but not beside what runs: {stands} and {migration} for the"
+        f" migration, with {grant.free} free for it. Change the pods first, and add the migration after that."
+    )
+
+
+def _with(service: FastAPIService, **parts: object) -> FastAPIService:
+    return service.model_copy(update={"spec": service.spec.model_copy(update=parts)})

@@ -6,17 +6,23 @@ Raw manifests come in from the cluster client and are read here once, so that th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
-from plimsoll.render.names import BUDGET, COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
+from plimsoll.api.meta import BudgetKey
+from plimsoll.budget.demand import Overlap
+from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
+
+_CLEANUP_SECONDS: Final = 5
+"""What kubelet and runtime may take to clear away a pod whose grace period is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,33 +67,48 @@ class DeploymentView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodView:
-    """A pod that exists, and what it can open."""
+    """A pod that exists, and what it can open to the server of one budget. A pod that uses several has several."""
 
     namespace: str
+    name: str
     service: str
     part: str
     uid: str
     """The uid of the service that it belongs to."""
 
-    budget: str
+    budget: BudgetKey
     connections: Connections
+    overdue_from: str = ""
+    """When it should have been gone by; empty where it is not terminating. Some time later its quota forgets it."""
+
     trouble: str = ""
     """Why its container does not run, in the kubelet's words; empty where it does or is only starting."""
 
     @classmethod
-    def of(cls, manifest: Manifest) -> PodView:
+    def of(cls, manifest: Manifest) -> Iterator[PodView]:
         """Reads a pod as the API server returned it."""
         meta = manifest["metadata"]
-        labels, annotations = meta.get("labels", {}), meta.get("annotations", {})
-        return cls(
-            namespace=meta.get("namespace", ""),
-            service=labels.get(SERVICE, ""),
-            part=labels.get(COMPONENT, ""),
-            uid=labels.get(SERVICE_UID, ""),
-            budget=annotations.get(BUDGET, ""),
-            connections=_declared(annotations),
-            trouble=_trouble(manifest.get("status", {})),
-        )
+        labels = meta.get("labels", {})
+        for budget, connections in declared(meta.get("annotations", {})).items():
+            yield cls(
+                namespace=meta.get("namespace", ""),
+                name=meta["name"],
+                service=labels.get(SERVICE, ""),
+                part=labels.get(COMPONENT, ""),
+                uid=labels.get(SERVICE_UID, ""),
+                budget=budget,
+                connections=connections,
+                overdue_from=_overdue_from(meta),
+                trouble=_trouble(manifest.get("status", {})),
+            )
+
+
+def _overdue_from(meta: Manifest) -> str:
+    """Shortly after the end of the grace period; a quota forgets the pod one whole grace period after it."""
+    if not (ends := meta.get("deletionTimestamp")):
+        return ""
+    slack = min(_CLEANUP_SECONDS, meta.get("deletionGracePeriodSeconds") or 0)
+    return (datetime.fromisoformat(ends) + timedelta(seconds=slack)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _trouble(status: Manifest) -> str:
@@ -100,44 +121,51 @@ def _trouble(status: Manifest) -> str:
     return ""
 
 
-def _declared(annotations: Mapping[str, str]) -> Connections:
-    """What a pod says that it can open. Anybody may write an annotation: nonsense counts as nothing said."""
-    said = annotations.get(CONNECTIONS, "")
-    return Connections(int(said)) if said.isascii() and said.isdigit() and len(said) < 7 else NONE
+def declared(annotations: Mapping[str, str]) -> dict[BudgetKey, Connections]:
+    """What a pod says that it can open, by budget. Anybody may write an annotation: nonsense counts as nothing said."""
+    said = {}
+    for each in annotations.get(CONNECTIONS, "").split(","):
+        where, _, count = each.partition("=")
+        namespace, _, name = where.partition("/")
+        if namespace and name and count.isascii() and count.isdigit() and len(count) < 7:
+            said[BudgetKey(namespace, name)] = Connections(int(count))
+    return said
 
 
 def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
     """The pods that can hold connections; one that has ended is an object without processes."""
-    return tuple(PodView.of(pod) for pod in pods if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"})
+    there = (pod for pod in pods if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"})
+    return tuple(view for pod in there for view in PodView.of(pod))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MakerView:
-    """Something that can still make pods, and what each of them could open."""
+    """Something that can still make pods, and what each of them could open to the server of one budget."""
 
     part: str
     uid: str
     """The uid of the service that it belongs to."""
 
-    budget: str
+    budget: BudgetKey
     connections: Connections
 
     @classmethod
-    def of(cls, manifest: Manifest) -> MakerView:
+    def of(cls, manifest: Manifest) -> Iterator[MakerView]:
         """Reads a Deployment, ReplicaSet or Job as the API server returned it."""
         labels = manifest["metadata"].get("labels", {})
         annotations = manifest["spec"]["template"]["metadata"].get("annotations", {})
-        return cls(
-            part=labels.get(COMPONENT, ""),
-            uid=labels.get(SERVICE_UID, ""),
-            budget=annotations.get(BUDGET, ""),
-            connections=_declared(annotations),
-        )
+        for budget, connections in declared(annotations).items():
+            yield cls(
+                part=labels.get(COMPONENT, ""),
+                uid=labels.get(SERVICE_UID, ""),
+                budget=budget,
+                connections=connections,
+            )
 
 
 def makers(workloads: Iterable[Manifest]) -> tuple[MakerView, ...]:
     """What can still make pods: Deployments, ReplicaSets that are to have pods, Jobs under way."""
-    return tuple(MakerView.of(each) for each in workloads if _makes_pods(each))
+    return tuple(view for each in workloads if _makes_pods(each) for view in MakerView.of(each))
 
 
 def _makes_pods(workload: Manifest) -> bool:
@@ -158,17 +186,37 @@ class Observed:
     """Everything that one decision about a service rests on."""
 
     service: FastAPIService
-    budget: ConnectionBudget | None
+    budgets: tuple[ConnectionBudget, ...] = ()
+    """Every budget there is: those that the service names, and those that may point at the same servers."""
+
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the service's namespace, by which budgets of other namespaces may allow it."""
+
+    overlap: Overlap = Overlap.GUARDED
+    """What keeps the number of pods within the claim: a matter of the operator's rights."""
+
     children: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
     """Kind and name → the object, of everything that this service owns."""
 
     pods: tuple[PodView, ...] = ()
-    """Pods of this very object (by uid) that connect through its budget."""
+    """Pods of this very object, by uid."""
 
     makers: tuple[MakerView, ...] = ()
     """What can still make such pods. It was seen before the pods were: what it had made by then is among them."""
 
     now: str = ""
+
+    def budget(self, key: BudgetKey) -> ConnectionBudget | None:
+        """The budget of that name, where there is one."""
+        return next((budget for budget in self.budgets if budget.key == key), None)
+
+    def on(self, key: BudgetKey) -> Observed:
+        """The same, with only what connects to the server of one budget."""
+        return replace(
+            self,
+            pods=tuple(pod for pod in self.pods if pod.budget == key),
+            makers=tuple(maker for maker in self.makers if maker.budget == key),
+        )
 
     def deployments(self) -> tuple[DeploymentView, ...]:
         """All its Deployments."""
@@ -191,6 +239,19 @@ class Observed:
         pods = (pod.connections for pod in self.pods if pod.part == part)
         made = (maker.connections for maker in self.makers if maker.part == part)
         return max((*pods, *made), default=NONE)
+
+    def terminating(self, part: str | None = None) -> bool:
+        """Whether a pod of this workload, or of any, is on its way out."""
+        return any(pod.overdue_from and part in {None, pod.part} for pod in self.pods)
+
+    def overdue(self, part: str) -> int:
+        """How many pods of this workload have outlived their grace period.
+
+        A process that cannot be killed, or a node that cannot be asked: it may be connected still, and the API server
+        stops charging it to its quota.
+        """
+        late = {pod.name for pod in self.pods if pod.part == part and pod.overdue_from and pod.overdue_from <= self.now}
+        return len(late)
 
     def with_children(self, applied: Iterable[Manifest]) -> Observed:
         """The same observation after ``applied`` came back from the API server."""

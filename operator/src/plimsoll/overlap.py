@@ -1,22 +1,23 @@
 """What is between the pods that exist and the pods that are wanted: the worst that can be opened on the way.
 
-Used by ``decide``; pure. The bounds rest on what can make pods and on the guards in force, never on how many pods
-happen to be there: a pod that was evicted a moment ago is made again a moment later.
+Used by ``decide``; pure. Every function looks at one budget: ``observed`` is ``Observed.on`` of its key. The bounds rest
+on what can make pods and on the guards in force, never on how many pods happen to be there: a pod that was evicted a
+moment ago is made again a moment later.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.budget.demand import WEB, Demand, WorkloadDemand, demand
+from plimsoll.budget.demand import WEB, Demand, WorkloadDemand
+from plimsoll.observed import declared
 from plimsoll.render import guard, migration
 from plimsoll.render.names import component
-from plimsoll.units import total
+from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
-    from plimsoll.api.fastapiservice import FastAPIService
+    from plimsoll.api.connectionbudget import UsageStatus
     from plimsoll.observed import Observed
-    from plimsoll.units import Connections
 
 
 def part_of(workload: WorkloadDemand) -> str:
@@ -35,7 +36,12 @@ def standing(observed: Observed, part: str) -> Connections:
         return live
     if part == migration.PART:
         return max(live, observed.dearest(part))
-    return max(live, observed.dearest(part) * _allowed(observed, part))
+    return max(live, observed.dearest(part) * allowed(observed, part))
+
+
+def all_standing(observed: Observed) -> Connections:
+    """What all its pods could open at worst for as long as nothing is applied."""
+    return total(standing(observed, part) for part in observed.parts())
 
 
 def on_the_way(observed: Observed, wanted: Demand) -> Connections:
@@ -56,65 +62,48 @@ def on_the_way(observed: Observed, wanted: Demand) -> Connections:
     return total([*bounds, *leaving, max(wanted.migration, standing(observed, migration.PART))])
 
 
-def halfway(observed: Observed) -> tuple[FastAPIService, frozenset[str]]:
-    """Where to go first when old and new do not fit side by side: the spec to roll out, and for which workloads.
+def undeclared(observed: Observed, wanted: Demand, usage: UsageStatus | None) -> Connections:
+    """What pods may open beyond what they declare, if each does as the worst one was seen to do."""
+    if usage is None or not usage.undeclared:
+        return NONE
+    pods = (workload.pods for workload in wanted.workloads if part_of(workload) == usage.part)
+    return Connections(usage.undeclared) * max(*pods, allowed(observed, usage.part))
 
-    Nothing in it opens more than what stands, and it makes room for the rest: what shrinks goes all the way; what has
-    cheaper pods but more of them is first replaced one for one; what grows is left alone.
-    """
-    service = observed.service
-    spec = service.spec
-    targets: dict[str, int] = {}
-    for workload in demand(spec).workloads:
-        part = part_of(workload)
-        dearest = max(workload.cost.connections, observed.dearest(part))
-        if dearest * workload.pods <= standing(observed, part):
-            targets[part] = workload.pods
-        elif workload.cost.connections < observed.dearest(part) and observed.can_make(part):
-            targets[part] = min(workload.pods, _allowed(observed, part))
-    surge = min([spec.rollout.max_surge, *(pods - 1 for pods in targets.values() if pods)])
-    rollout = spec.rollout.model_copy(
-        update={"max_surge": surge, "max_unavailable": spec.rollout.max_unavailable or (0 if surge else 1)}
-    )
-    smaller = spec.model_copy(
-        update={
-            "rollout": rollout,
-            "web": spec.web.model_copy(update={"replicas": _replicas(spec.web.replicas, targets.get(WEB), surge)}),
-            "jobs": tuple(
-                group.model_copy(
-                    update={"replicas": _replicas(group.replicas, targets.get(component(group.name)), surge)}
-                )
-                for group in spec.jobs
-            ),
-        }
-    )
-    return service.model_copy(update={"spec": smaller}), frozenset(targets)
+
+def last_migration(observed: Observed) -> Connections:
+    """What a migration of the last good state may have opened; going back to that state may take it again."""
+    jobs = [job for (kind, _), job in observed.children.items() if kind == "Job"]
+    templates = (job["spec"]["template"]["metadata"].get("annotations", {}) for job in jobs)
+    return max((declared(each).get(observed.service.budget_key, NONE) for each in templates), default=NONE)
+
+
+def allowed(observed: Observed, part: str) -> int:
+    """How many pods the workload's guard lets exist, with those that it no longer counts; without one, those there."""
+    limits = [limit for limit in limits_of(observed, part) if limit is not None]
+    there = len({pod.name for pod in observed.pods if pod.part == part})
+    return max(limits) + observed.overdue(part) if limits else there
+
+
+def guarded_pods(observed: Observed, workload: WorkloadDemand) -> int:
+    """What the workload's quota is to be: the pods that it may have, less those that the API server will forget."""
+    return max(0, workload.pods - observed.overdue(part_of(workload)))
 
 
 def guard_in_force(observed: Observed, workload: WorkloadDemand) -> bool:
     """Whether the API server enforces the workload's quota as wanted."""
-    return _limits(observed, part_of(workload)) == (workload.pods, workload.pods)
+    pods = guarded_pods(observed, workload)
+    return limits_of(observed, part_of(workload)) == (pods, pods)
 
 
 def unguarded(observed: Observed) -> bool:
     """Whether something can make pods and no quota in force limits them: somebody removed it."""
     return any(
-        part != migration.PART and observed.can_make(part) and _limits(observed, part)[1] is None
+        part != migration.PART and observed.can_make(part) and limits_of(observed, part)[1] is None
         for part in observed.parts()
     )
 
 
-def _replicas(wanted: int, pods: int | None, surge: int) -> int:
-    return wanted if pods is None else min(wanted, max(0, pods - surge))
-
-
-def _allowed(observed: Observed, part: str) -> int:
-    """How many pods the workload's guard lets exist, or as many as there are where it has none."""
-    limits = [limit for limit in _limits(observed, part) if limit is not None]
-    return max(limits, default=sum(pod.part == part for pod in observed.pods))
-
-
-def _limits(observed: Observed, part: str) -> tuple[int | None, int | None]:
+def limits_of(observed: Observed, part: str) -> tuple[int | None, int | None]:
     """The quota as it is written, and as it is in force: the API server goes by its status, which follows its spec."""
     live = observed.children.get(("ResourceQuota", guard.quota_name(observed.service, part)), {})
     written, enforced = (live.get(side, {}).get("hard", {}).get("pods") for side in ("spec", "status"))

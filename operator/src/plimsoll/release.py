@@ -15,7 +15,7 @@ from plimsoll.units import total
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.budget.ledger import Claim, Ledger
     from plimsoll.observed import MakerView, PodView
 
@@ -30,7 +30,7 @@ def stale(claims: Iterable[Claim], *, namespace: str, name: str, current_uid: st
 def released(
     ledger: Ledger,
     *,
-    budget: str,
+    budget: BudgetKey,
     namespace: str,
     name: str,
     current_uid: str | None,
@@ -41,7 +41,7 @@ def released(
 
     Args:
         ledger: the claims on one budget.
-        budget: namespace/name of that budget.
+        budget: that budget.
         namespace: the service's namespace.
         name: the service's name.
         current_uid: uid of the service that claims from this budget now; ``None`` where there is none.
@@ -56,7 +56,7 @@ def released(
     return ledger
 
 
-def _followed(claim: Claim, *, budget: str, pods: tuple[PodView, ...]) -> Claim:
+def _followed(claim: Claim, *, budget: BudgetKey, pods: tuple[PodView, ...]) -> Claim:
     left = total(pod.connections for pod in pods if pod.uid == claim.uid and pod.budget == budget)
     return replace(claim, connections=min(claim.connections, left), arithmetic=f"{left} by pods that are still there")
 

@@ -7,24 +7,30 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
 from plimsoll import budget_report
+from plimsoll.accounts import ledger_of, with_ledger
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
-from plimsoll.decide import ledger_of
+from plimsoll.api.meta import BudgetKey
 from plimsoll.errors import Forbidden, NotFound, ProbeFailed
-from plimsoll.observed import running
-from plimsoll.rebuild import rebuilt
-from plimsoll.render.names import MANAGED_BY, MANAGER
+from plimsoll.observed import makers, running
+from plimsoll.rebuild import Traces, rebuilt
+from plimsoll.render.names import COMPONENT, MANAGED_BY, MANAGER, SERVICE_UID
+from pydantic import ValidationError
 
 from plimsoll_operator.probe import probe
-from plimsoll_operator.queue import Done
+from plimsoll_operator.queue import Done, Key, Kind
 
 if TYPE_CHECKING:
+    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
     from plimsoll.budget.capacity import ServerFacts
+    from plimsoll.observed import MakerView, PodView
 
     from plimsoll_operator.book import Book
-    from plimsoll_operator.queue import Key
     from plimsoll_operator.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +44,30 @@ class Budgets:
 
     async def reconcile(self, key: Key) -> Done:
         """One look at one budget; the next one follows after its probe interval."""
-        where = key.namespace, key.name
+        where = BudgetKey(key.namespace, key.name)
         try:
             budget = ConnectionBudget.model_validate(await self.book.cluster.get("ConnectionBudget", *where))
         except NotFound:
             self.failures.pop(key, None)
-            self.book.wake_waiting(where)
+            self.book.forget(where)
             return Done()
         reading = await self._read_server(budget)  # may take seconds, so not under the lock
-        async with self.book.opened(where) as page:
-            if page.budget.metadata.generation != budget.metadata.generation:
-                return Done(requeue_after=0)  # edited meanwhile: what was read may be of another server
+        async with self.book.opened() as pages:
+            page = pages.get(where)
+            if page is None or page.budget.metadata.generation != budget.metadata.generation:
+                return Done(requeue_after=0)  # gone or edited meanwhile: what was read may be of another server
             budget = page.budget
             if isinstance(reading, str):
                 status = budget_report.without_secret(budget, reading, now=self.book.clock())
             else:
+                makers, pods = await self._pods()
                 if budget.status.server is None:
-                    budget = await self._with_rebuilt_ledger(budget)
-                status = budget_report.after_reading(budget, reading, now=self.book.clock())
+                    budget = await self._with_rebuilt_ledger(budget, makers=makers, pods=pods)
+                status = budget_report.after_reading(
+                    budget, reading, others=page.others, pods=pods, now=self.book.clock()
+                )
             await self.book.write(page, status)
+        self._wake_overdrawn(before=page.budget.status, after=status)
         interval = float(budget.spec.probe_interval_seconds)
         if not isinstance(reading, str | Exception):
             self.failures.pop(key, None)
@@ -65,16 +76,39 @@ class Budgets:
         failures = self.failures[key] = self.failures.get(key, 0) + 1
         return Done(requeue_after=min(interval, 1.5 ** min(failures - 1, 20)))
 
-    async def _with_rebuilt_ledger(self, budget: ConnectionBudget) -> ConnectionBudget:
+    async def _pods(self) -> tuple[tuple[MakerView, ...], tuple[PodView, ...]]:
+        """What can make pods of any service, and then the pods: in this order none is missed."""
+        cluster, ours = self.book.cluster, {MANAGED_BY: MANAGER}
+        found = [each for kind in ("Deployment", "Job") for each in await cluster.list(kind, labels=ours)]
+        found += await cluster.list("ReplicaSet", labels=ours)
+        return makers(found), running(await cluster.list("Pod", labels=ours))
+
+    async def _with_rebuilt_ledger(
+        self, budget: ConnectionBudget, *, makers: tuple[MakerView, ...], pods: tuple[PodView, ...]
+    ) -> ConnectionBudget:
         """The budget with the claims that the world remembers, before its first reading is of use to anyone."""
         cluster, now = self.book.cluster, self.book.clock()
-        ledger = rebuilt(
-            ledger_of(budget, now=now),
-            budget=f"{budget.metadata.namespace}/{budget.metadata.name}",
-            services=[FastAPIService.model_validate(each) for each in await cluster.list("FastAPIService")],
-            pods=running(await cluster.list("Pod", labels={MANAGED_BY: MANAGER})),
-        )
-        return budget.model_copy(update={"status": budget_report.with_ledger(budget, ledger, now=now)})
+        services = []
+        for each in await cluster.list("FastAPIService"):
+            try:
+                services.append(FastAPIService.model_validate(each))
+            except ValidationError:  # its pods and guards still tell what it holds
+                log.warning("service is not valid", name=each["metadata"]["name"])
+        guards = {
+            (labels.get(SERVICE_UID, ""), labels.get(COMPONENT, "")): int(quota["spec"]["hard"]["pods"])
+            for quota in await cluster.list("ResourceQuota", labels={MANAGED_BY: MANAGER})
+            for labels in [quota["metadata"]["labels"]]
+        }
+        traces = Traces(services=tuple(services), pods=pods, makers=makers, guards=guards)
+        ledger = rebuilt(ledger_of(budget, now=now), budget=budget.key, traces=traces)
+        return with_ledger(budget, ledger)
+
+    def _wake_overdrawn(self, *, before: ConnectionBudgetStatus, after: ConnectionBudgetStatus) -> None:
+        """Wakes the services whose claims follow from what they were seen to open."""
+        last = {each.uid: each.undeclared for each in before.usage}
+        for each in after.usage:
+            if each.uid not in last or each.undeclared != last[each.uid]:
+                self.book.wake(Key(Kind.SERVICE, each.namespace, each.name))
 
     async def _read_server(self, budget: ConnectionBudget) -> ServerFacts | ProbeFailed | str:
         """The server's limits, why it did not tell them, or (as a sentence) why its URI could not be had."""

@@ -14,11 +14,11 @@ import aiohttp
 from kubernetes.aio import client, config
 from plimsoll.api.meta import GROUP, VERSION
 from plimsoll.errors import Conflict, Forbidden, NotFound, PlimsollError, Terminal, Unavailable
+from plimsoll.render.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest, Metadata
 
-FIELD_MANAGER: Final = "plimsoll-operator"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _PAGE: Final = 500
@@ -44,7 +44,10 @@ RESOURCES: Final = {
     "ConnectionBudget": Resource(GROUP, VERSION, "connectionbudgets"),
     "Deployment": Resource("apps", "v1", "deployments"),
     "FastAPIService": Resource(GROUP, VERSION, "fastapiservices"),
+    "Event": Resource("", "v1", "events"),
+    "HorizontalPodAutoscaler": Resource("autoscaling", "v2", "horizontalpodautoscalers"),
     "Job": Resource("batch", "v1", "jobs"),
+    "Namespace": Resource("", "v1", "namespaces", namespaced=False),
     "Pod": Resource("", "v1", "pods"),
     "PriorityClass": Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False),
     "ReplicaSet": Resource("apps", "v1", "replicasets"),
@@ -108,6 +111,21 @@ class Cluster:
         path = RESOURCES[manifest["kind"]].path(meta.get("namespace"), meta["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._request("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+
+    async def overwrite(self, manifest: Manifest) -> Manifest:
+        """Writes a whole object in the place of the one that was read.
+
+        Raises:
+            Conflict: it has been changed since.
+        """
+        meta = manifest["metadata"]
+        path = RESOURCES[manifest["kind"]].path(meta.get("namespace"), meta["name"])
+        return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Creates an object that nobody keeps up to date, such as an event."""
+        path = RESOURCES[manifest["kind"]].path(manifest["metadata"].get("namespace"))
+        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """Deletes an object, and in the background what it owns; one that is gone already is fine."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _OWNED: Final = (
     ("apps", "v1", "deployments"),
+    ("autoscaling", "v2", "horizontalpodautoscalers"),
     ("batch", "v1", "jobs"),
     ("", "v1", "resourcequotas"),
     ("", "v1", "services"),

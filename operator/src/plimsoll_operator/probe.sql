@@ -1,4 +1,4 @@
--- The limits of this server as the connected role meets them, and how many clients it has.
+-- The limits of this server as the connected role meets them, and who its clients are.
 --
 -- Works for any role on PostgreSQL 12 and later: reserved_connections exists since 16; rows of other users hide their
 -- backend_type from an unprivileged role, so a hidden type counts as a client if it has a user (autovacuum has none) and
@@ -9,12 +9,16 @@ SELECT current_setting('server_version')                                        
        coalesce(current_setting('reserved_connections', true)::int, 0)            AS reserved,
        CASE WHEN r.rolsuper THEN NULL ELSE nullif(r.rolconnlimit, -1) END         AS role_limit,
        CASE WHEN r.rolsuper THEN NULL ELSE nullif(d.datconnlimit, -1) END         AS database_limit,
-       (SELECT count(*)::int
-          FROM pg_stat_activity AS a
-         WHERE a.usename IS NOT NULL
-           AND a.datid IS NOT NULL
-           AND a.pid <> pg_backend_pid()
-           AND coalesce(a.backend_type, 'client backend') = 'client backend')     AS live
+       (SELECT system_identifier::text FROM pg_control_system())                  AS system_identifier,
+       to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started,
+       (SELECT coalesce(jsonb_object_agg(c.application_name, c.count), '{}')
+          FROM (SELECT coalesce(a.application_name, '') AS application_name, count(*)
+                  FROM pg_stat_activity AS a
+                 WHERE a.usename IS NOT NULL
+                   AND a.datid IS NOT NULL
+                   AND a.pid <> pg_backend_pid()
+                   AND coalesce(a.backend_type, 'client backend') = 'client backend'
+                 GROUP BY 1) AS c)                                                AS backends
   FROM pg_roles AS r, pg_database AS d
  WHERE r.rolname = current_user
    AND d.datname = current_database()

@@ -49,7 +49,9 @@ class Reconciler:
             clock: the time, as Kubernetes writes it.
         """
         book = Book(cluster=cluster, wake=wake, clock=clock)
-        return cls(budgets=Budgets(book, settings), services=Services(book), cluster=cluster, wake=wake)
+        return cls(
+            budgets=Budgets(book, settings), services=Services(book, settings.overlap), cluster=cluster, wake=wake
+        )
 
     async def reconcile(self, key: Key) -> Done:
         """One look at one object."""

@@ -1,4 +1,4 @@
-"""Reconciles a FastAPIService: read everything → the core decides → claim, children, status, in this order."""
+"""Reconciles a FastAPIService: read everything → the core decides → claims, children, status, in this order."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from plimsoll.api.connectionbudget import ConnectionBudget
-from plimsoll.api.fastapiservice import FastAPIService
-from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType
-from plimsoll.decide import after_refusal, decide, ledger_of
+from plimsoll.accounts import ledger_of, ledgers_of
+from plimsoll.api.fastapiservice import FastAPIService, WhenOver
+from plimsoll.budget.demand import Overlap
+from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
+from plimsoll.decide import after_refusal, decide
 from plimsoll.errors import Forbidden, NotFound, Terminal
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
+from plimsoll.render.event import event
 from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
 from plimsoll.report import report
-from plimsoll.units import NONE, Connections
+from plimsoll.units import Connections
 
 from plimsoll_operator.queue import Done
 
 if TYPE_CHECKING:
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.decide import Decision
     from plimsoll.observed import MakerView, PodView
 
-    from plimsoll_operator.book import Book, Where
+    from plimsoll_operator.book import Book
     from plimsoll_operator.queue import Key
 
 log = structlog.get_logger(__name__)
 
-_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job")
+_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job", "HorizontalPodAutoscaler")
 _MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
 _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
@@ -53,6 +55,7 @@ class Services:
     """The reconciler of services."""
 
     book: Book
+    overlap: Overlap = Overlap.GUARDED
 
     async def reconcile(self, key: Key) -> Done:
         """One look at one service."""
@@ -62,13 +65,15 @@ class Services:
         left = await self._release(key, service=service, around=around)
         if service is None:
             return Done(requeue_after=_RELEASE_SECONDS if left else None)
-        observed, decision, held = await self._settle_claim(self._observed(service, around))
+        observed, decision, held = await self._settle_claims(await self._observed(service, around))
         applied: list[Manifest] = []
         refusal: Terminal | Forbidden | None = None
         try:
-            for manifest in decision.apply:
+            for manifest in decision.step.apply:
                 applied.append(await cluster.apply(manifest))  # noqa: PERF401 - what was applied counts if one fails
-            for kind, name in decision.delete:
+            for manifest in decision.step.overwrite:
+                applied.append(await cluster.overwrite(manifest))  # noqa: PERF401 - likewise
+            for kind, name in decision.step.delete:
                 await cluster.delete(kind, key.namespace, name)
         except (Terminal, Forbidden) as error:
             decision, refusal = after_refusal(decision, error), error
@@ -76,9 +81,10 @@ class Services:
         if status != service.status:
             wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
             await cluster.merge_status(service.metadata, "FastAPIService", wire)
-            _log_transition(service, status)
-        if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings):
-            self.book.wait(service.budget_key, key)
+            await self._tell(service, status)
+        if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings) or _is_shrunk(decision):
+            for budget in service.budget_keys:
+                self.book.wait(budget, key)
         if refusal is not None:
             raise refusal
         waits = (decision.requeue_after, _RELEASE_SECONDS if left else None)
@@ -100,10 +106,10 @@ class Services:
         that they were seen is then among the later ones.
         """
         cluster, named = self.book.cluster, {SERVICE: key.name}
-        lists = await asyncio.gather(
-            *(cluster.list(kind, namespace=key.namespace, labels=named) for kind in _CHILDREN),
-            cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, **named}),
-        )
+        asked = [cluster.list(kind, namespace=key.namespace, labels=named) for kind in _CHILDREN]
+        if self.overlap is Overlap.GUARDED:
+            asked.append(cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, **named}))
+        lists = await asyncio.gather(*asked)
         objects = [each for found in lists for each in found]
         objects += await cluster.list("ReplicaSet", namespace=key.namespace, labels=named)
         pods = await cluster.list("Pod", namespace=key.namespace, labels=named)
@@ -113,48 +119,66 @@ class Services:
             pods=running(pods),
         )
 
-    def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
-        """All that a decision about ``service`` rests on, but for the budget, which is read under its lock."""
-        uid, budget = service.metadata.uid, "/".join(service.budget_key)
+    async def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
+        """All that a decision about ``service`` rests on, but for the budgets, which are read under their lock."""
+        uid, namespace = service.metadata.uid, service.metadata.namespace
+        labels: dict[str, str] = {}
+        if any(key.namespace != namespace for key in service.budget_keys):
+            labels = (await self.book.cluster.get("Namespace", "", namespace))["metadata"].get("labels", {})
         return Observed(
             service=service,
-            budget=None,
+            namespace_labels=labels,
+            overlap=self.overlap,
             children={
                 (each["kind"], each["metadata"]["name"]): each
                 for each in around.objects
                 if each["kind"] != "ReplicaSet" and each["metadata"]["labels"].get(SERVICE_UID) == uid
             },
-            pods=tuple(pod for pod in around.pods if (pod.uid, pod.budget) == (uid, budget)),
-            makers=tuple(maker for maker in around.makers if (maker.uid, maker.budget) == (uid, budget)),
+            pods=tuple(pod for pod in around.pods if pod.uid == uid),
+            makers=tuple(maker for maker in around.makers if maker.uid == uid),
             now=self.book.clock(),
         )
 
-    async def _settle_claim(self, observed: Observed) -> tuple[Observed, Decision, Connections]:
-        """Decides with the budget as it is now, and writes the claim before anything that needs it is applied."""
-        uid = observed.service.metadata.uid
-        try:
-            async with self.book.opened(observed.service.budget_key) as page:
-                observed = replace(observed, budget=page.budget)
-                decision = decide(observed)
-                ledger = ledger_of(page.budget, now=observed.now)
-                if decision.claim is not None:
-                    ledger = ledger.with_claim(decision.claim)
-                    await self.book.write_ledger(page, ledger)
-                return observed, decision, ledger.held_by(uid)
-        except NotFound:
-            plan = observed.service.status.plan  # what was granted is remembered: the ledger may be rebuilt from it
-            return observed, decide(observed), Connections(plan.granted) if plan else NONE
+    async def _settle_claims(self, observed: Observed) -> tuple[Observed, Decision, dict[BudgetKey, Connections]]:
+        """Decides with the budgets as they are now, and writes the claims before anything that needs them is applied."""
+        service = observed.service
+        async with self.book.opened() as pages:
+            observed = replace(observed, budgets=tuple(page.budget for page in pages.values()))
+            decision = decide(observed)
+            held = {}
+            for key in service.budget_keys:
+                if key not in pages:
+                    continue
+                ledger = ledgers_of(observed.budgets, now=observed.now)[key]
+                if claim := decision.claims.get(key):
+                    ledger = ledger.with_claim(claim)
+                    await self.book.write_ledger(pages[key], ledger)
+                held[key] = ledger.held_by(service.metadata.uid)
+        if not held and service.status.plan:  # what was granted is remembered: the ledger may be rebuilt from it
+            held = {service.budget_key: Connections(service.status.plan.granted)}
+        return observed, decision, held
 
     async def _release(self, key: Key, *, service: FastAPIService | None, around: Surroundings) -> bool:
         """Lets claims and guards of objects that are no more follow their pods; whether some are still there."""
         cluster, left = self.book.cluster, False
-        for manifest in await cluster.list("ConnectionBudget"):
-            budget = ConnectionBudget.model_validate(manifest)
-            where = budget.metadata.namespace, budget.metadata.name
-            current = service.metadata.uid if service is not None and service.budget_key == where else None
-            claims = ledger_of(budget, now=self.book.clock()).claims
-            if stale(claims, namespace=key.namespace, name=key.name, current_uid=current):
-                left |= await self._follow_pods(where, key, current_uid=current, around=around)
+        keys = service.budget_keys if service is not None else ()
+        async with self.book.opened() as pages:
+            for where, page in pages.items():
+                current = service.metadata.uid if service is not None and where in keys else None
+                ledger = ledger_of(page.budget, now=self.book.clock(), others=page.others)
+                if not stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current):
+                    continue
+                ledger = released(
+                    ledger,
+                    budget=where,
+                    namespace=key.namespace,
+                    name=key.name,
+                    current_uid=current,
+                    pods=around.pods,
+                    makers=around.makers,
+                )
+                await self.book.write_ledger(page, ledger)
+                left |= bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current))
         guards = strays(
             (each for each in around.objects if each["kind"] in _GUARDS),
             current_uid=service.metadata.uid if service is not None else None,
@@ -164,22 +188,20 @@ class Services:
             await cluster.delete(each["kind"], key.namespace, each["metadata"]["name"])
         return left or len(gone) < len(guards)
 
-    async def _follow_pods(self, where: Where, key: Key, *, current_uid: str | None, around: Surroundings) -> bool:
-        async with self.book.opened(where) as page:
-            ledger = released(
-                ledger_of(page.budget, now=self.book.clock()),
-                budget="/".join(where),
-                namespace=key.namespace,
-                name=key.name,
-                current_uid=current_uid,
-                pods=around.pods,
-                makers=around.makers,
-            )
-            await self.book.write_ledger(page, ledger)
-        return bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current_uid))
+    async def _tell(self, service: FastAPIService, status: FastAPIServiceStatus) -> None:
+        """Logs what has changed about the service, and puts it where ``kubectl describe`` shows it."""
+        before = {each.type: (each.status, each.reason) for each in service.status.conditions}
+        for each in status.conditions:
+            told = each.type in {ConditionType.READY.value, ConditionType.WITHIN_DECLARED.value}
+            if not told or before.get(each.type, ("True", Reason.DECLARED.value))[1] == each.reason:
+                continue
+            log.info("service changed", condition=each.type, reason=each.reason, message=each.message)
+            try:
+                await self.book.cluster.create(event(service, each, now=self.book.clock()))
+            except (Forbidden, Terminal) as error:
+                log.warning("event was not written", error=str(error))
 
 
-def _log_transition(service: FastAPIService, status: FastAPIServiceStatus) -> None:
-    ready = next(each for each in status.conditions if each.type == ConditionType.READY.value)
-    if ready.reason not in {each.reason for each in service.status.conditions if each.type == ready.type}:
-        log.info("service changed", reason=ready.reason, message=ready.message)
+def _is_shrunk(decision: Decision) -> bool:
+    """Whether the service would have a larger pool if there were room for it."""
+    return decision.service.spec.when_over is WhenOver.SHRINK_POOL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from plimsoll.budget.demand import Overlap
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -30,6 +31,11 @@ class Settings(BaseSettings):
 
     connect_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
     """How long a database server may take to answer the probe."""
+
+    overlap: Overlap = Overlap.GUARDED
+    """Guarded: ResourceQuotas keep every workload within its claim, which takes cluster-scoped rights. Counted: without
+    these, the operator's own order of steps does, at the price of more connections held per service.
+    """
 
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level of what is logged."""

@@ -32,6 +32,7 @@ _KEPT: Final = frozenset(
         "maxLength",
         "minItems",
         "maxItems",
+        "maxProperties",
         "required",
     }
 )
@@ -61,6 +62,14 @@ def _condition(type_: str, part: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].{part}'
 
 
+def _within(path: str) -> str:
+    return f"!has({path}.autoscaling) || {path}.autoscaling.minReplicas <= {path}.autoscaling.maxReplicas"
+
+
+def _bounds(part: str) -> str:
+    return f"{part}: autoscaling.minReplicas is more than maxReplicas; lower it, or raise maxReplicas to it"
+
+
 KINDS: Final = (
     Kind(
         model=ConnectionBudget,
@@ -83,6 +92,11 @@ KINDS: Final = (
                 "staleAfterSeconds: a reading must count for at least two probe intervals, or one missed probe stops"
                 " all growth; raise it to 2 × probeIntervalSeconds or more"
             ),
+            "self.allowedNamespaces.from == 'Selector' ? has(self.allowedNamespaces.selector)"
+            " && self.allowedNamespaces.selector.matchLabels.size() > 0 : !has(self.allowedNamespaces.selector)": (
+                "allowedNamespaces: from: Selector needs a selector with at least one label in matchLabels, and the others"
+                " take none"
+            ),
         },
     ),
     Kind(
@@ -103,6 +117,11 @@ KINDS: Final = (
             "self.rollout.maxSurge + self.rollout.maxUnavailable > 0": (
                 "rollout: maxSurge and maxUnavailable are both 0, so no pod could be replaced; set one of them to 1"
             ),
+            _within("self.web"): _bounds("web"),
+            f"self.jobs.all(group, {_within('group')})": _bounds("jobs"),
+            "!has(self.database.pool.minSize) || self.database.pool.minSize <= self.database.pool.size": (
+                "database.pool: minSize is more than size; lower minSize, or raise size to it"
+            ),
             "!has(self.web.service.nodePort) || self.web.service.type == 'NodePort'": (
                 "web.service: nodePort is set but type is not NodePort; set type to NodePort or leave nodePort out"
             ),
@@ -111,16 +130,17 @@ KINDS: Final = (
                 f"({', '.join(RESERVED_ENV)}); change the field that it comes from,"
                 " or map it: MYAPP_POOL_SIZE: $(DB_POOL_SIZE)"
             ),
+            "self.additionalDatabases.all(d, self.env.all(e,"
+            " !e.name.startsWith(d.name.upperAscii().replace('-', '_') + '_D') ||"
+            " !e.name.matches('_(DATABASE_URL|DB_POOL_SIZE|DB_MAX_OVERFLOW)$')))": (
+                "env: NAME_DATABASE_URL, NAME_DB_POOL_SIZE and NAME_DB_MAX_OVERFLOW of an additional database are set by the"
+                " operator; change the field that they come from, or map them: MYAPP_POOL_SIZE: $(ORDERS_DB_POOL_SIZE)"
+            ),
         },
         object_rules={
             "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')": (
                 "metadata.name: it names a Service and labels pods, so it must be at most 63 lower-case letters, digits"
                 " and hyphens, begin with a letter and not end with a hyphen"
-            ),
-            "self.spec.database.budgetRef == oldSelf.spec.database.budgetRef || !has(oldSelf.status)"
-            " || !has(oldSelf.status.plan) || oldSelf.status.plan.granted == 0": (
-                "spec.database.budgetRef: a service that holds connections stays with its budget, or its pods would"
-                " connect to two servers at once; create a second service on the other budget and delete this one"
             ),
         },
         scale=True,
@@ -159,6 +179,8 @@ def schema_of(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
         result["description"] = " ".join(result["description"].replace("``", "'").split())
     if "properties" in node:
         result["properties"] = _properties(node, definitions)
+    if isinstance(node.get("additionalProperties"), dict):
+        result["additionalProperties"] = schema_of(node["additionalProperties"], definitions)
     if "items" in node:
         result["items"] = schema_of(node["items"], definitions)
     return result

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
-from plimsoll.api.meta import Condition, DnsLabel, Manifest, Metadata, ObjectName, SecretKey, Wire
+from plimsoll.api.meta import BudgetKey, Condition, DnsLabel, Manifest, Metadata, ObjectName, SecretKey, Wire
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
@@ -30,6 +30,7 @@ RESERVED_ENV: Final = (
 """Names that carry the contract between operator and process: a service that set them would break its own claim."""
 
 LARGEST_POOL: Final = 10000
+MOST_PROCESSES: Final = 64
 Replicas = Annotated[int, Field(ge=0, le=1000)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Deadline = Annotated[int, Field(ge=1, le=86400)]
@@ -75,14 +76,38 @@ class Expose(Wire):
     """Port on every node, with type NodePort; left out, the cluster picks one."""
 
 
+class Autoscaling(Wire):
+    """A HorizontalPodAutoscaler for the workload. Its connections are claimed for maxReplicas, so that it always fits."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """The fewest pods."""
+
+    max_replicas: Annotated[int, Field(ge=1, le=1000)]
+    """The most pods; what the service claims rests on it."""
+
+    target_cpu_utilization_percentage: Annotated[int, Field(ge=1, le=1000)] = 80
+    """Average CPU of the pods, as a percentage of what they request, that the autoscaler aims at."""
+
+
 class Web(Wire):
     """The pods that answer requests."""
 
     replicas: Replicas = 2
-    """How many pods."""
+    """How many pods; without effect beside autoscaling."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Server processes per pod. Each has a connection pool of its own, so it multiplies what a pod can open."""
+    autoscaling: Autoscaling | None = None
+    """Lets the number of pods follow their load, within bounds."""
+
+    workers: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | None = None
+    """Server processes per pod. Each has a connection pool of its own, so it multiplies what a pod can open. Left out:
+    one per whole CPU of resources.limits.cpu, and one where no limit is set; never the node's cores.
+    """
+
+    restarting_workers: Annotated[int, Field(ge=0, le=MOST_PROCESSES)] = 0
+    """Server processes that exist beside the others while the server restarts its own: the number of workers where
+    gunicorn is told to reload (HUP), which starts the new ones first. uvicorn and plimsoll_runtime replace one after the
+    other, and need none.
+    """
 
     command: Argv = ()
     """Replaces the image's default command (CMD); an entrypoint such as an init stays in front of it. Left out, the
@@ -115,9 +140,12 @@ class JobGroup(Wire):
     """Command of the worker, in place of the image's default command (CMD)."""
 
     replicas: Replicas = 1
-    """How many pods."""
+    """How many pods; without effect beside autoscaling."""
 
-    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    autoscaling: Autoscaling | None = None
+    """Lets the number of pods follow their load, within bounds."""
+
+    processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = 1
     """Worker processes per pod; given to it as WEB_CONCURRENCY."""
 
     connections_per_process: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -134,6 +162,11 @@ class Pool(Wire):
 
     size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] = 5
     """Connections that the pool keeps; given as DB_POOL_SIZE."""
+
+    min_size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] | None = None
+    """With whenOver: ShrinkPool, the smallest pool that is still worth running: one that is too small makes requests wait
+    for connections, which is an outage of its own kind. Left out: half of size, rounded up.
+    """
 
     max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
     """Connections that the pool opens beyond its size under load; given as DB_MAX_OVERFLOW. They count too."""
@@ -163,6 +196,39 @@ class Database(Wire):
 
     extra_per_process: Annotated[int, Field(ge=0, le=1000)] = 0
     """Connections that a web process opens outside its pool: a LISTEN, an advisory lock, a second engine."""
+
+
+class AdditionalDatabase(Wire):
+    """A further database that the same processes connect to, with a budget of its own."""
+
+    name: Annotated[DnsLabel, Field(max_length=20)]
+    """Name of it, unique in the service. In capitals, with underscores, it begins the names of its environment variables:
+    orders gives ORDERS_DATABASE_URL, ORDERS_DB_POOL_SIZE and ORDERS_DB_MAX_OVERFLOW.
+    """
+
+    budget_ref: BudgetRef
+    """The ConnectionBudget of its PostgreSQL server."""
+
+    secret_ref: SecretKey
+    """Secret with the service's own URI of it."""
+
+    pool_size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] = 5
+    """Connections that the pool of each web process keeps to it."""
+
+    max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
+    """Connections that this pool opens beyond its size under load."""
+
+    job_connections_per_process: Annotated[int, Field(ge=0, le=1000)] = 0
+    """The most connections that each process of the job workers opens to it; where there are some, given to them as its
+    DB_POOL_SIZE.
+    """
+
+
+class WhenOver(StrEnum):
+    """What becomes of a service that does not fit into its budget."""
+
+    REFUSE = "Refuse"
+    SHRINK_POOL = "ShrinkPool"
 
 
 class Migrations(Wire):
@@ -208,6 +274,9 @@ class Rollout(Wire):
     max_unavailable: Annotated[int, Field(ge=0, le=1000)] = 0
     """Pods below replicas while rolling out."""
 
+    min_ready_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    """How long a new pod must be ready before it counts as available and the next one is replaced."""
+
 
 class FastAPIServiceSpec(Wire):
     """What the app team wants to run."""
@@ -228,6 +297,16 @@ class FastAPIServiceSpec(Wire):
 
     database: Database
     """Which server, and how many connections."""
+
+    additional_databases: Annotated[tuple[AdditionalDatabase, ...], Field(max_length=8)] = Field(
+        default=(), json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    )
+    """Further databases of the same processes. The service is rolled out when every budget has room for it."""
+
+    when_over: WhenOver = WhenOver.REFUSE
+    """What becomes of it when it does not fit. Refuse: it is not rolled out, and what runs keeps running. ShrinkPool: it
+    gets the largest pool between pool.minSize and pool.size with which it fits, and more when there is room again.
+    """
 
     migrations: Migrations | None = None
     """Command that migrates the schema before each new image rolls out."""
@@ -256,7 +335,19 @@ class PlanStatus(Wire):
     per_pod: int = Field(default=0, ge=0)
     """Connections that one web pod could open."""
 
-    arithmetic: str = Field(default="", max_length=1024)
+    pool_size: int = Field(default=0, ge=0)
+    """The pool that each web process gets: pool.size, or less where whenOver is ShrinkPool and room is scarce."""
+
+    pool_size_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When that last changed."""
+
+    pods: int = Field(default=0, ge=0)
+    """Pods that may exist at once, terminating ones included."""
+
+    memory: str = Field(default="", max_length=64)
+    """What these pods may use of memory by their limits; empty where one has none."""
+
+    arithmetic: str = Field(default="", max_length=2048)
     """How the number comes about, term by term."""
 
 
@@ -284,7 +375,7 @@ class FastAPIServiceStatus(Wire):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = Field(
         default=(), json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     )
-    """Ready, Reconciling, Stalled, BudgetGranted, MigrationsApplied."""
+    """Ready, Reconciling, Stalled, BudgetGranted, WithinDeclared, MigrationsApplied."""
 
 
 class FastAPIService(Wire):
@@ -295,7 +386,16 @@ class FastAPIService(Wire):
     status: FastAPIServiceStatus = Field(default_factory=FastAPIServiceStatus)
 
     @property
-    def budget_key(self) -> tuple[str, str]:
-        """Namespace and name of the budget that it claims from."""
-        ref = self.spec.database.budget_ref
-        return ref.namespace or self.metadata.namespace, ref.name
+    def budget_key(self) -> BudgetKey:
+        """The budget of its own database."""
+        return self.key_of(self.spec.database.budget_ref)
+
+    @property
+    def budget_keys(self) -> tuple[BudgetKey, ...]:
+        """Every budget that it claims from, its own database's first."""
+        others = (self.key_of(database.budget_ref) for database in self.spec.additional_databases)
+        return tuple(dict.fromkeys((self.budget_key, *others)))
+
+    def key_of(self, ref: BudgetRef) -> BudgetKey:
+        """The budget that ``ref`` names; without a namespace it is the service's own."""
+        return BudgetKey(ref.namespace or self.metadata.namespace, ref.name)

@@ -5,7 +5,7 @@ The models describe the wire: camelCase there, snake_case here. They are frozen,
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -19,6 +19,20 @@ DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 """The name of another object."""
+
+
+Count = Annotated[int, Field(ge=0, le=262143)]
+"""A number of connections; PostgreSQL itself allows at most 262143."""
+
+
+class BudgetKey(NamedTuple):
+    """Which ConnectionBudget: written ``namespace/name``."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
 
 class Wire(BaseModel):

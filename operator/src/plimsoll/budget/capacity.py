@@ -1,7 +1,7 @@
-"""What a PostgreSQL server can give to services: ``usable``.
+"""What a PostgreSQL server can give to services: ``capacity``.
 
 First step of the flow: the probe reads ``ServerFacts`` from the live server, the budget's spec says what else to hold
-back, and ``capacity`` makes one number of both.
+back, and ``capacity`` makes one number of both. Also here: whether two budgets point at one server.
 
 Source of the formula: PostgreSQL lets an ordinary role connect while more than ``superuser_reserved_connections`` +
 ``reserved_connections`` slots of ``max_connections`` are free; CONNECTION LIMITs of a role or database cap it further
@@ -10,13 +10,15 @@ Source of the formula: PostgreSQL lets an ordinary role connect while more than 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plimsoll.units import Connections
+from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import ConnectionBudgetSpec
+    from collections.abc import Mapping
+
+    from plimsoll.api.connectionbudget import ConnectionBudgetSpec, ServerStatus
 
 OPERATOR = Connections(1)
 """The operator's own connection, with which it asks the server for its limits."""
@@ -32,28 +34,38 @@ class ServerFacts:
     reserved: int
     role_limit: int | None
     database_limit: int | None
-    live: int
-    """Client connections at that moment, the probe's own left out."""
+    system_identifier: str = ""
+    started: str = ""
+    """When the server was started, by its own clock."""
+
+    backends: Mapping[str, int] = field(default_factory=dict)
+    """Client connections at that moment by application_name, the probe's own left out."""
+
+    @property
+    def live(self) -> int:
+        """All of these."""
+        return sum(self.backends.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """The connections that services may claim in all.
+    """The connections that the server gives to services in all.
 
     Attributes:
-        usable: the number.
-        ceiling: what binds before the reserve is taken off.
+        connections: the number; it has yet to lose the margin, which depends on who claims.
+        ceiling: what binds before anything of the budget's own is taken off.
         binding: which of the server's limits that is, in words.
-        reserve: what the budget's spec holds back from services.
+        deductions: what is taken off it, with labels.
     """
 
-    usable: Connections
+    connections: Connections
     ceiling: Connections
     binding: str
-    reserve: Connections
+    deductions: tuple[tuple[Connections, str], ...]
 
     def __str__(self) -> str:
-        return f"{self.usable} usable = {self.binding} = {self.ceiling}, − {self.reserve} reserve − {OPERATOR} operator"
+        less = "".join(f" − {count} {label}" for count, label in self.deductions)
+        return f"{self.binding} = {self.ceiling},{less}"
 
 
 def capacity(*, facts: ServerFacts, spec: ConnectionBudgetSpec) -> Capacity:
@@ -75,10 +87,29 @@ def capacity(*, facts: ServerFacts, spec: ConnectionBudgetSpec) -> Capacity:
     if facts.database_limit is not None:
         limits.append((facts.database_limit, "the database's CONNECTION LIMIT"))
     ceiling, binding = min(limits, key=lambda limit: limit[0])
-    reserve = Connections(spec.reserve)
+    deductions = (
+        (Connections(spec.reserve), "reserve"),
+        *((Connections(client.connections), client.name) for client in spec.clients),
+        (OPERATOR, "operator"),
+    )
     return Capacity(
-        usable=Connections(ceiling).minus(reserve).minus(OPERATOR),
+        connections=Connections(ceiling).minus(total(count for count, _ in deductions)),
         ceiling=Connections(ceiling),
         binding=binding,
-        reserve=reserve,
+        deductions=deductions,
     )
+
+
+def is_one_server(one: ServerStatus, other: ServerStatus) -> bool:
+    """Whether two readings may be of the same server.
+
+    A standby and a clone have the primary's system identifier, but were started at another moment. A server that was
+    restarted between the two readings has another one as well: only a reading taken after the later start tells the two
+    apart. In doubt they are one, which at worst refuses what would fit until the next reading.
+    """
+    if not one.system_identifier or one.system_identifier != other.system_identifier:
+        return False
+    if one.started_time == other.started_time:
+        return True
+    earlier, later = sorted((one, other), key=lambda each: each.started_time)
+    return earlier.observed_time[:19] <= later.started_time[:19]  # to the second, as Kubernetes writes it

@@ -21,7 +21,30 @@ class Claim:
     name: str
     uid: str
     connections: Connections
+    per_pod: Connections = NONE
+    """What the dearest of its pods can open."""
+
     arithmetic: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Want:
+    """What a service asks of one budget.
+
+    Attributes:
+        uid: the service.
+        connections: what it could open at worst on the way to its spec, and there. Never less than ``standing``.
+        standing: what it could open at worst if nothing is applied.
+        keep: what it is left with when it is refused, if it holds as much: what stands, and what the last good state
+            will need again.
+        per_pod: what the dearest of its pods could open.
+    """
+
+    uid: str
+    connections: Connections
+    standing: Connections = NONE
+    keep: Connections = NONE
+    per_pod: Connections = NONE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +54,7 @@ class Grant:
     Attributes:
         admitted: whether the service may roll out what it asks for.
         hold: what its claim is from now on.
-        free: what the others leave to this service, its own claim included.
+        free: what the others and the margin leave to this service, its own claim included.
     """
 
     admitted: bool
@@ -44,48 +67,77 @@ class Ledger:
     """The claims on one server's connections.
 
     Attributes:
-        usable: what can be claimed in all; ``None`` while no valid reading of the server is at hand: nothing may grow.
+        capacity: what the server gives; ``None`` while no valid reading of it is at hand: nothing may grow.
+        margin: what is kept back of it, or ``None`` for the dearest pod of any service.
         claims: who holds what.
+        elsewhere: what is claimed of the same server in other budgets.
+        dearest_elsewhere: the dearest pod of a service that claims there.
     """
 
-    usable: Connections | None
+    capacity: Connections | None
+    margin: Connections | None = None
     claims: tuple[Claim, ...] = ()
+    elsewhere: Connections = NONE
+    dearest_elsewhere: Connections = NONE
 
     @property
     def claimed(self) -> Connections:
-        """The sum of all claims."""
+        """The sum of all claims of this budget."""
         return total(claim.connections for claim in self.claims)
+
+    @property
+    def kept_back(self) -> Connections:
+        """The margin with the claims as they are."""
+        return self._margin_with(NONE, uid="")
+
+    @property
+    def usable(self) -> Connections | None:
+        """What can be claimed in all."""
+        return None if self.capacity is None else self.capacity.minus(self.kept_back)
 
     @property
     def free(self) -> Connections:
         """What is left to claim; nothing while the server's limits are unknown."""
-        return NONE if self.usable is None else self.usable.minus(self.claimed)
+        usable = self.usable
+        return NONE if usable is None else usable.minus(self.claimed + self.elsewhere)
 
     def held_by(self, uid: str) -> Connections:
         """What the service of this uid holds now."""
         return total(claim.connections for claim in self.claims if claim.uid == uid)
 
-    def grant(self, *, uid: str, wanted: Connections, standing: Connections) -> Grant:
+    def usable_with(self, want: Want) -> Connections:
+        """What can be claimed in all, when the service has the pods that it wants: a dear pod widens the margin."""
+        return NONE if self.capacity is None else self.capacity.minus(self._margin_with(want.per_pod, uid=want.uid))
+
+    def room_for(self, want: Want) -> Connections:
+        """What the others leave to a service; nothing while the server's limits are unknown."""
+        others = total(claim.connections for claim in self.claims if claim.uid != want.uid)
+        return self.usable_with(want).minus(others + self.elsewhere)
+
+    def grant(self, want: Want) -> Grant:
         """Decides what a service may hold.
 
-        Args:
-            uid: the service.
-            wanted: what it could open at worst on the way to its spec, and there.
-            standing: what it could open at worst if nothing is applied. Never more than ``wanted``.
-
-        Returns:
-            Growth is admitted only into room that nobody else holds. What stands is never taken away, whatever the
-            server's limits have become meanwhile, and is counted even where no claim is recorded (a status that was
-            lost): it does connect. What is held beyond need is given back.
+        Growth is admitted only into room that nobody else holds. What stands is never taken away, whatever the server's
+        limits have become meanwhile, and is counted even where no claim is recorded (a status that was lost): it does
+        connect. What is held beyond need is given back.
         """
-        held = max(self.held_by(uid), standing)
-        others = total(claim.connections for claim in self.claims if claim.uid != uid)
-        room = NONE if self.usable is None else self.usable.minus(others)
-        admitted = wanted <= max(held, room)
-        return Grant(admitted=admitted, hold=wanted if admitted else standing, free=room)
+        held = max(self.held_by(want.uid), want.standing)
+        room = self.room_for(want)
+        admitted = want.connections <= max(held, room)
+        return Grant(admitted=admitted, hold=want.connections if admitted else self.kept(want), free=room)
+
+    def kept(self, want: Want) -> Connections:
+        """What a service holds on to when it is refused, here or by another of its budgets."""
+        return max(want.standing, min(self.held_by(want.uid), want.keep))
 
     def with_claim(self, claim: Claim) -> Ledger:
         """This ledger with ``claim`` in the place of what its service held; a claim of nothing is no claim."""
         others = tuple(other for other in self.claims if other.uid != claim.uid)
         kept = (*others, claim) if claim.connections else others
         return replace(self, claims=tuple(sorted(kept, key=lambda each: (each.namespace, each.name, each.uid))))
+
+    def _margin_with(self, per_pod: Connections, *, uid: str) -> Connections:
+        if self.margin is not None:
+            return self.margin
+        others = (claim.per_pod for claim in self.claims if claim.uid != uid)
+        return max((*others, per_pod, self.dearest_elsewhere), default=NONE)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.budget.demand import WEB, job_cost, web_cost
+from plimsoll.budget.demand import WEB, PodCost, PoolCost, job_cost, processes, web_cost
 from plimsoll.render.guard import priority_class_name
 from plimsoll.render.names import child, component, metadata, selector
 from plimsoll.render.pod import Process, pool_env, template
 from plimsoll.shutdown import job_grace_seconds, web_grace_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from plimsoll.api.fastapiservice import FastAPIService, JobGroup
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.units import Connections
 
 
 def _deployment(service: FastAPIService, *, name: str, replicas: int, process: Process) -> Manifest:
@@ -23,6 +26,7 @@ def _deployment(service: FastAPIService, *, name: str, replicas: int, process: P
         "metadata": metadata(service, name=name, part=process.part),
         "spec": {
             "replicas": replicas,
+            **({"minReadySeconds": rollout.min_ready_seconds} if rollout.min_ready_seconds else {}),
             # An old ReplicaSet is a shape that may cost more than the claim, one `kubectl rollout undo` away.
             "revisionHistoryLimit": 0,
             # Under the guard a new pod waits until an old one is gone: its grace period belongs to normal progress.
@@ -49,7 +53,7 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
 def web(service: FastAPIService) -> Manifest:
     """The Deployment of the web pods."""
     spec = service.spec.web
-    cost = web_cost(service.spec)
+    pool = service.spec.database.pool
     container: Manifest = {
         "ports": [{"name": "http", "containerPort": spec.port}],
         "startupProbe": _probe(spec.liveness_path, period=1, failures=120),
@@ -63,11 +67,18 @@ def web(service: FastAPIService) -> Manifest:
     process = Process(
         part=component(None),
         command=spec.command,
-        connections=cost.connections,
+        connections=_by_budget(service, lambda budget: web_cost(service, budget)),
         grace_seconds=web_grace_seconds(service.spec.shutdown),
-        env=(*pool_env(cost), ("PORT", str(spec.port))),
+        env=(
+            *pool_env(PoolCost(size=pool.size, overflow=pool.max_overflow), processes=processes(spec)),
+            ("PORT", str(spec.port)),
+        ),
         container=container,
         pod={"priorityClassName": priority_class_name(service, component(None))},
+        databases=tuple(
+            (each, PoolCost(size=each.pool_size, overflow=each.max_overflow))
+            for each in service.spec.additional_databases
+        ),
     )
     return _deployment(service, name=child(service.metadata.name, WEB), replicas=spec.replicas, process=process)
 
@@ -75,14 +86,36 @@ def web(service: FastAPIService) -> Manifest:
 def jobs(service: FastAPIService, group: JobGroup) -> Manifest:
     """The Deployment of one group of job workers."""
     part = component(group.name)
-    cost = job_cost(group)
     process = Process(
         part=part,
         command=group.command,
-        connections=cost.connections,
+        connections=_by_budget(service, lambda budget: job_cost(service, group, budget)),
         grace_seconds=job_grace_seconds(service.spec.shutdown),
-        env=pool_env(cost),
+        env=pool_env(PoolCost(size=group.connections_per_process), processes=group.processes),
         container={"resources": group.resources} if group.resources else {},
         pod={"priorityClassName": priority_class_name(service, part)},
+        databases=tuple(
+            (each, PoolCost(size=each.job_connections_per_process))
+            for each in service.spec.additional_databases
+            if each.job_connections_per_process
+        ),
     )
     return _deployment(service, name=child(service.metadata.name, part), replicas=group.replicas, process=process)
+
+
+def scaled_by_others(deployment: Manifest, *, replicas: int | None) -> Manifest:
+    """The Deployment with another number of replicas, or (``None``) with nothing to say about it."""
+    spec = {key: value for key, value in deployment["spec"].items() if key != "replicas"}
+    return {**deployment, "spec": spec if replicas is None else {"replicas": replicas, **spec}}
+
+
+def unguarded(deployment: Manifest) -> Manifest:
+    """The Deployment without a PriorityClass, for an operator that may not make one."""
+    template = deployment["spec"]["template"]
+    pod = {key: value for key, value in template["spec"].items() if key != "priorityClassName"}
+    return {**deployment, "spec": {**deployment["spec"], "template": {**template, "spec": pod}}}
+
+
+def _by_budget(service: FastAPIService, cost: Callable[[BudgetKey], PodCost]) -> dict[BudgetKey, Connections]:
+    costs = {budget: cost(budget).connections for budget in service.budget_keys}
+    return {budget: connections for budget, connections in costs.items() if connections}

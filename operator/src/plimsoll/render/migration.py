@@ -31,7 +31,7 @@ def job(service: FastAPIService, migrations: Migrations) -> Manifest:
     process = Process(
         part=PART,
         command=migrations.command,
-        connections=Connections(migrations.connections),
+        connections={service.budget_key: Connections(migrations.connections)},
         grace_seconds=GRACE_SECONDS,
         env=(("DB_POOL_SIZE", str(migrations.connections)), ("DB_MAX_OVERFLOW", "0")),
         pod={"restartPolicy": "Never", "activeDeadlineSeconds": migrations.timeout_seconds},

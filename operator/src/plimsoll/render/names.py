@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "plimsoll"
+FIELD_MANAGER: Final = "plimsoll-operator"
+"""Under this name the operator owns the fields that it applies."""
+
 COMPONENT: Final = "app.kubernetes.io/component"
 SERVICE: Final = f"{GROUP}/service"
 SERVICE_NAMESPACE: Final = f"{GROUP}/namespace"
 SERVICE_UID: Final = f"{GROUP}/uid"
 CONNECTIONS: Final = f"{GROUP}/connections"
-"""Annotation of every pod: the connections that it can open. The ledger can be rebuilt from it."""
-
-BUDGET: Final = f"{GROUP}/budget"
-"""Annotation of every pod: namespace/name of the budget whose server it connects to."""
+"""Annotation of every pod: the connections that it can open, by budget: ``demo/main=5,demo/orders=2``. The ledger can be
+rebuilt from it.
+"""
 
 RENDERED: Final = f"{GROUP}/rendered"
 """Annotation of every child: digest of the manifest that it was applied from."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plimsoll.render.names import BUDGET, CONNECTIONS, labels
+from plimsoll.render.names import CONNECTIONS, labels
 
 if TYPE_CHECKING:
-    from plimsoll.api.fastapiservice import FastAPIService
-    from plimsoll.api.meta import Manifest
-    from plimsoll.budget.demand import PodCost
+    from collections.abc import Mapping
+
+    from plimsoll.api.fastapiservice import AdditionalDatabase, FastAPIService
+    from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.budget.demand import PoolCost
     from plimsoll.units import Connections
 
 _TMP = "tmp"
@@ -25,7 +27,9 @@ class Process:
 
     part: str
     command: tuple[str, ...]
-    connections: Connections
+    connections: Mapping[BudgetKey, Connections]
+    """What one pod can open, budget by budget; only those of which it can open some."""
+
     grace_seconds: int
     env: tuple[tuple[str, str], ...] = ()
     container: Manifest = field(default_factory=dict)
@@ -34,13 +38,16 @@ class Process:
     pod: Manifest = field(default_factory=dict)
     """Further fields of the pod: priority class, restart policy."""
 
+    databases: tuple[tuple[AdditionalDatabase, PoolCost], ...] = ()
+    """The additional databases that it uses, and its pool of each."""
 
-def pool_env(cost: PodCost) -> tuple[tuple[str, str], ...]:
+
+def pool_env(pool: PoolCost, *, processes: int) -> tuple[tuple[str, str], ...]:
     """The part of the contract that the arithmetic rests on."""
     return (
-        ("DB_POOL_SIZE", str(cost.pool)),
-        ("DB_MAX_OVERFLOW", str(cost.overflow)),
-        ("WEB_CONCURRENCY", str(cost.processes)),
+        ("DB_POOL_SIZE", str(pool.size)),
+        ("DB_MAX_OVERFLOW", str(pool.overflow)),
+        ("WEB_CONCURRENCY", str(processes)),
     )
 
 
@@ -58,8 +65,22 @@ def _environment(service: FastAPIService, process: Process) -> list[Manifest]:
         {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}},
         {"name": "PGAPPNAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         *({"name": name, "value": value} for name, value in fixed),
+        *(variable for database, pool in process.databases for variable in _of_database(database, pool)),
         *({"name": variable.name, "value": variable.value} for variable in service.spec.env),
     ]
+
+
+def _of_database(database: AdditionalDatabase, pool: PoolCost) -> tuple[Manifest, ...]:
+    """The variables of one additional database, under its own name."""
+    prefix, secret = database.name.upper().replace("-", "_"), database.secret_ref
+    return (
+        {
+            "name": f"{prefix}_DATABASE_URL",
+            "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}},
+        },
+        {"name": f"{prefix}_DB_POOL_SIZE", "value": str(pool.size)},
+        {"name": f"{prefix}_DB_MAX_OVERFLOW", "value": str(pool.overflow)},
+    )
 
 
 def template(service: FastAPIService, process: Process) -> Manifest:
@@ -82,7 +103,9 @@ def template(service: FastAPIService, process: Process) -> Manifest:
     return {
         "metadata": {
             "labels": labels(service, process.part),
-            "annotations": {CONNECTIONS: str(process.connections), BUDGET: "/".join(service.budget_key)},
+            "annotations": {
+                CONNECTIONS: ",".join(f"{budget}={count}" for budget, count in sorted(process.connections.items()))
+            },
         },
         "spec": {
             "automountServiceAccountToken": False,

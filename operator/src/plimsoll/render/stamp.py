@@ -9,23 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from plimsoll.quantity import quantity
 from plimsoll.render.names import RENDERED
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
 
-_FACTORS: Final = {
-    "": Decimal(1),
-    **{suffix: Decimal(10) ** (3 * power) for suffix, power in zip("num", (-3, -2, -1), strict=True)},
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
-    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
-}
 _AMOUNTS: Final = frozenset({"limits", "requests"})
-_QUANTITY: Final = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)([numkMGTPE]|[KMGTPE]i|)")
 
 
 def stamped(manifest: Manifest) -> Manifest:
@@ -38,6 +30,29 @@ def stamped(manifest: Manifest) -> Manifest:
 def is_current(*, live: Manifest | None, wanted: Manifest) -> bool:
     """Whether ``live`` was applied from ``wanted`` (stamped) and still says all that it says."""
     return live is not None and _contains(live, wanted)
+
+
+def is_disturbed(*, live: Manifest, wanted: Manifest) -> bool:
+    """Whether exactly ``wanted`` was applied already, and somebody has changed the object since.
+
+    An apply takes back the fields that it names, but not an item that another manager has added to a list.
+    """
+    return bool(live["metadata"].get("annotations", {}).get(RENDERED) == wanted["metadata"]["annotations"][RENDERED])
+
+
+def overwriting(*, live: Manifest, wanted: Manifest) -> Manifest:
+    """The whole object to write in the place of ``live``: what ``wanted`` names as it says, lists included.
+
+    It carries the resourceVersion of ``live``: what has changed again since is not overwritten unseen.
+    """
+    merged: Manifest = _merged({key: value for key, value in live.items() if key != "status"}, wanted)
+    return merged
+
+
+def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return {**live, **{key: _merged(live.get(key), value) for key, value in wanted.items()}}
+    return wanted
 
 
 def _contains(live: Any, wanted: Any, *, amounts: bool = False) -> bool:  # noqa: ANN401 - any JSON value
@@ -59,13 +74,5 @@ def _contains(live: Any, wanted: Any, *, amounts: bool = False) -> bool:  # noqa
 
 def _is_same_amount(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - likewise
     """Whether both say the same amount: ``500m`` is what the API server makes of ``0.5``."""
-    one, other = _quantity(live), _quantity(wanted)
+    one, other = quantity(live), quantity(wanted)
     return one is not None and one == other
-
-
-def _quantity(value: Any) -> Decimal | None:  # noqa: ANN401 - likewise
-    found = _QUANTITY.fullmatch(str(value))
-    if found is None or isinstance(value, bool):
-        return None
-    number, suffix = found.groups()
-    return Decimal(number) * _FACTORS[suffix]

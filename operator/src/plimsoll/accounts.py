@@ -1,0 +1,95 @@
+"""From budgets to ledgers: the claims of each, its capacity where the last reading still counts, and what is claimed of
+the same server in other budgets.
+
+Pure. Used wherever a claim is decided upon or a budget's status is made, so that all count alike.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from plimsoll.api.connectionbudget import ClaimStatus
+from plimsoll.budget.capacity import is_one_server
+from plimsoll.budget.ledger import Claim, Ledger
+from plimsoll.units import NONE, Connections, total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from plimsoll.api.connectionbudget import ConnectionBudget
+    from plimsoll.api.meta import BudgetKey
+
+
+def is_fresh(budget: ConnectionBudget, *, now: str) -> bool:
+    """Whether the last reading of its server still counts."""
+    server = budget.status.server
+    if server is None:
+        return False
+    age = datetime.fromisoformat(now) - datetime.fromisoformat(server.observed_time)
+    return age <= timedelta(seconds=budget.spec.stale_after_seconds)
+
+
+def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[ConnectionBudget] = ()) -> Ledger:
+    """The ledger of one budget.
+
+    Args:
+        budget: the budget.
+        now: the time, as Kubernetes writes it.
+        others: every other budget, or all; those that point at the same server are counted in.
+    """
+    status, spec = budget.status, budget.spec
+    known = is_fresh(budget, now=now) and status.capacity is not None
+    beside = [other.status.claims for other in same_server(budget, others)]
+    return Ledger(
+        capacity=Connections(status.capacity) if known and status.capacity is not None else None,
+        margin=None if spec.margin is None else Connections(spec.margin),
+        claims=tuple(
+            Claim(
+                namespace=claim.namespace,
+                name=claim.name,
+                uid=claim.uid,
+                connections=Connections(claim.connections),
+                per_pod=Connections(claim.per_pod),
+                arithmetic=claim.arithmetic,
+            )
+            for claim in status.claims
+        ),
+        elsewhere=total(Connections(claim.connections) for claims in beside for claim in claims),
+        dearest_elsewhere=max((Connections(claim.per_pod) for claims in beside for claim in claims), default=NONE),
+    )
+
+
+def ledgers_of(budgets: Iterable[ConnectionBudget], *, now: str) -> dict[BudgetKey, Ledger]:
+    """The ledger of each of ``budgets``, with what the others claim of the same server."""
+    everyone = tuple(budgets)
+    return {budget.key: ledger_of(budget, now=now, others=everyone) for budget in everyone}
+
+
+def same_server(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) -> tuple[ConnectionBudget, ...]:
+    """Those of ``others`` that point at the same server."""
+    mine = budget.status.server
+    return tuple(
+        other
+        for other in others
+        if other.key != budget.key
+        and mine is not None
+        and other.status.server is not None
+        and is_one_server(mine, other.status.server)
+    )
+
+
+def with_ledger(budget: ConnectionBudget, ledger: Ledger) -> ConnectionBudget:
+    """The budget as it is once the claims of ``ledger`` are written; its sums are left for ``budget_report``."""
+    claims = tuple(
+        ClaimStatus(
+            namespace=claim.namespace,
+            name=claim.name,
+            uid=claim.uid,
+            connections=claim.connections.count,
+            per_pod=claim.per_pod.count,
+            arithmetic=claim.arithmetic,
+        )
+        for claim in ledger.claims
+    )
+    return budget.model_copy(update={"status": budget.status.model_copy(update={"claims": claims})})

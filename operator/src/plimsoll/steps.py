@@ -1,0 +1,214 @@
+"""One step towards the spec of a service that is granted: which children to apply, overwrite and delete, and in what order.
+
+Used by ``decide`` when the claims allow it; pure. The order is that of ADR 4:
+
+    guards → (in force?) → migration → (done?) → workloads → leftovers
+
+Without guards (``Counted``) a workload is changed only when its last change has come to rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
+from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.overlap import guard_in_force, guarded_pods, part_of
+from plimsoll.render import autoscaler, deployment, guard, migration
+from plimsoll.render.names import FIELD_MANAGER, component
+from plimsoll.render.service import service as render_service
+from plimsoll.render.stamp import is_current, is_disturbed, overwriting, stamped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from plimsoll.api.meta import Manifest
+    from plimsoll.observed import DeploymentView, Observed
+
+SOON_SECONDS = 1.0
+"""How soon to look again at what the API server does by itself, such as a quota coming into force."""
+
+Ref = tuple[str, str]
+"""Kind and name of a child."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What to do with the children, in this order.
+
+    Attributes:
+        apply: children to apply, in order.
+        overwrite: children to write as a whole, since somebody has added what an apply cannot take away.
+        delete: children to delete, in order.
+        findings: what is to be said of it; empty where the workloads speak for themselves.
+        again_after: seconds after which to look again, where it waits for something.
+        leftovers: children that the spec no longer names, those that still have to wait included.
+    """
+
+    apply: tuple[Manifest, ...] = ()
+    overwrite: tuple[Manifest, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    again_after: float | None = None
+    leftovers: tuple[Ref, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do, now or later."""
+        return not (self.apply or self.overwrite or self.leftovers)
+
+
+def roll_out(observed: Observed, *, parts: frozenset[str] | None = None) -> Step:
+    """Guards, then the migration, then the workloads: of all ``parts`` of the service, or only of some."""
+    service = observed.service
+    wanted = _workloads(observed)
+    rolled = [workload for workload in wanted if parts is None or part_of(workload) in parts]
+    guards = [manifest for workload in rolled for manifest in _guards(observed, workload)]
+    front = _outdated(observed, [*guards, render_service(service)])
+    if held := _migration(observed, before=front):
+        return held
+    if guards and not all(guard_in_force(observed, workload) for workload in rolled):
+        message = "Waits until the API server enforces the ResourceQuotas that keep the pods within the claim."
+        return replace(front, findings=waits(Reason.WAITING_FOR_GUARD, message), again_after=SOON_SECONDS)
+    restless = [part_of(workload) for workload in rolled if not _at_rest(observed, part_of(workload))]
+    moved = [workload for workload in rolled if part_of(workload) not in restless]
+    workloads = _outdated(observed, [each for workload in moved for each in _makers(observed, workload)])
+    leftovers = _leftovers(observed, wanted=wanted)
+    step = Step(
+        apply=(*front.apply, *workloads.apply),
+        overwrite=(*front.overwrite, *workloads.overwrite),
+        delete=tuple(ref for ref in leftovers if not _is_needed(observed, ref)),
+        leftovers=leftovers,
+    )
+    waiting = [
+        workload
+        for workload in rolled
+        if part_of(workload) in restless and not _outdated(observed, _makers(observed, workload)).is_empty
+    ]
+    if waiting:
+        names = ", ".join(sorted(part_of(workload) for workload in waiting))
+        message = f"Waits until the last change of {names} has come to rest, terminating pods included: nothing else counts them."
+        step = replace(step, findings=waits(Reason.WAITING_FOR_QUIET, message), again_after=2 * SOON_SECONDS)
+    return step
+
+
+def lowered_guards(observed: Observed, parts: frozenset[str]) -> Step:
+    """Only the guards of these parts."""
+    rolled = [workload for workload in _workloads(observed) if part_of(workload) in parts]
+    return _outdated(observed, [manifest for workload in rolled for manifest in _guards(observed, workload)])
+
+
+def _workloads(observed: Observed) -> tuple[WorkloadDemand, ...]:
+    return demand(observed.service, observed.service.budget_key, overlap=observed.overlap).workloads
+
+
+def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, ...]:
+    if observed.overlap is Overlap.COUNTED:
+        return ()
+    service, part = observed.service, part_of(workload)
+    return guard.priority_class(service, part), guard.quota(service, part, pods=guarded_pods(observed, workload))
+
+
+def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
+    """The Deployment of a workload, and its autoscaler where it has one."""
+    service, part = observed.service, part_of(workload)
+    group = next((each for each in service.spec.jobs if component(each.name) == part), None)
+    scaling = group.autoscaling if group else service.spec.web.autoscaling
+    made = deployment.web(service) if group is None else deployment.jobs(service, group)
+    if observed.overlap is Overlap.COUNTED:
+        made = deployment.unguarded(made)
+    if scaling is None:
+        return [made]
+    live = observed.children.get(("Deployment", made["metadata"]["name"]))
+    scaler = autoscaler.autoscaler(service, scaling, part=part, target=made["metadata"]["name"])
+    return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), scaler]
+
+
+def _replicas(live: Manifest | None, *, fewest: int) -> int | None:
+    """What to say of the replicas of an autoscaled Deployment: nothing, once somebody else has a say in them.
+
+    A field that its only owner leaves out is taken away, and the Deployment falls back to one pod; so the number is
+    repeated until the autoscaler has written one of its own.
+    """
+    if live is None:
+        return fewest
+    others = (entry for entry in live["metadata"].get("managedFields", []) if entry.get("manager") != FIELD_MANAGER)
+    if any("f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {}) for entry in others):
+        return None
+    replicas: int = live["spec"].get("replicas", 1)
+    return max(replicas, 1)  # an autoscaler leaves a Deployment of no replicas alone
+
+
+def _at_rest(observed: Observed, part: str) -> bool:
+    """Whether the workload may be changed now; with a guard always, since that counts what terminates."""
+    if observed.overlap is Overlap.GUARDED:
+        return True
+    view: DeploymentView | None = next((each for each in observed.deployments() if each.part == part), None)
+    return view is None or (view.settled and not observed.terminating(part))
+
+
+def _migration(observed: Observed, *, before: Step) -> Step | None:
+    """What to do while the migration of this image is not done; ``None`` when it is, or there is none."""
+    service = observed.service
+    migrations = service.spec.migrations
+    if migrations is None:
+        return None
+    name = migration.job_name(service, migrations)
+    job = observed.children.get(("Job", name))
+    if job is None and migration.PART in observed.parts():
+        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
+        message = "Waits until the migration of an earlier image has stopped: two never run at once."
+        findings = waits(Reason.MIGRATING, message)
+        return replace(before, delete=superseded, findings=findings, again_after=2 * SOON_SECONDS)
+    under_way = waits(Reason.MIGRATING, f"Job {name} migrates the database before the pods of this image roll out.")
+    if job is None:
+        # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
+        apply = (*before.apply, stamped(migration.job(service, migrations)))
+        return replace(before, apply=apply, findings=under_way, again_after=2 * SOON_SECONDS)
+    done = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
+    if "Complete" in done:
+        return None
+    if "Failed" in done:
+        message = (
+            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. Its log:"
+            f" kubectl -n {service.metadata.namespace} logs job/{name}. A new image is tried by itself;"
+            " to try this one again, delete the Job."
+        )
+        finding = Finding(
+            type=ConditionType.MIGRATIONS_APPLIED, status=False, reason=Reason.MIGRATION_FAILED, message=message
+        )
+        return replace(before, findings=(*stalls(Reason.MIGRATION_FAILED, message), finding))
+    return replace(before, findings=under_way, again_after=2 * SOON_SECONDS)
+
+
+def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:
+    """Of ``manifests``, those that are not yet so: to be applied, or where that has not helped, to be overwritten."""
+    apply, overwrite = [], []
+    for each in map(stamped, manifests):
+        live = observed.children.get((each["kind"], each["metadata"]["name"]))
+        if is_current(live=live, wanted=each):
+            continue
+        if live is not None and is_disturbed(live=live, wanted=each):
+            overwrite.append(overwriting(live=live, wanted=each))
+        else:
+            apply.append(each)
+    return Step(apply=tuple(apply), overwrite=tuple(overwrite))
+
+
+def _leftovers(observed: Observed, *, wanted: Iterable[WorkloadDemand]) -> tuple[Ref, ...]:
+    """Children that the spec no longer names; of Services there is always exactly one."""
+    service = observed.service
+    keep = {ref for ref in observed.children if ref[0] == "Service"}
+    for workload in wanted:
+        manifests = (*_guards(observed, workload), *_makers(observed, workload))
+        keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}
+    if service.spec.migrations:
+        keep.add(("Job", migration.job_name(service, service.spec.migrations)))
+    return tuple(sorted(ref for ref in observed.children if ref not in keep))
+
+
+def _is_needed(observed: Observed, leftover: Ref) -> bool:
+    """Whether it is a guard, and there are pods behind it, or something that could still make some."""
+    guards = {guard.quota_name(observed.service, part) for part in observed.parts()}
+    return leftover[0] in {"ResourceQuota", "PriorityClass"} and leftover[1] in guards
