@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import structlog
 import yaml
 from plimsoll_operator.cluster import RESOURCES
 from plimsoll_operator.handlers import build_registry
-from support.builders import group
+from support.builders import budget_manifest, group
 from support.helm import ROOT, render
 from support.operated import Operated
 from support.virtual_loop import run
@@ -24,11 +25,15 @@ VERBS = {
     "get": ("", {"get"}),
     "list": ("", {"list"}),
     "apply": ("", {"create", "patch"}),
+    "overwrite": ("", {"update"}),
+    "create": ("", {"create"}),
     "delete": ("", {"delete"}),
     "replace_status": ("/status", {"update"}),
     "merge_status": ("/status", {"patch"}),
 }
 """What each call of the cluster client needs."""
+
+CPU = {"requests": {"cpu": "100m"}}
 
 Rights = set[tuple[str, str, str]]
 """Group, resource and verb."""
@@ -62,7 +67,15 @@ def used() -> Rights:
     operated.budget()
     operated.service(jobs=(group(),), migration=1)
     operated.settle()
+    operated.edit(jobs=(), migration=1, image="shop:2", web={"autoscaling": {"maxReplicas": 3}, "resources": CPU})
+    operated.settle()
+    for kind, name, items in (("Deployment", "shop-web", "containers"), ("Service", "shop", "ports")):
+        disturb(operated, kind, name, items)
+    operated.settle()
     operated.edit(jobs=(), migration=1, image="shop:2")
+    operated.settle()
+    operated.cluster.put(budget_manifest(namespace="platform", everyone=True))
+    operated.edit(budget_namespace="platform")
     operated.settle()
     operated.cluster.remove("FastAPIService", "demo", "shop")
     operated.settle()
@@ -74,6 +87,15 @@ def used() -> Rights:
         resource = RESOURCES[call.kind]
         rights |= {(resource.group, resource.plural + suffix, verb) for verb in verbs}
     return rights
+
+
+def disturb(operated: Operated, kind: str, name: str, items: str) -> None:
+    """Somebody adds an item to a list of a child."""
+    spec = copy.deepcopy(operated.cluster.read(kind, "demo", name)["spec"])
+    found = spec["template"]["spec"] if "template" in spec else spec
+    found[items].append({**found[items][0], "name": "foreign"})
+    operated.cluster.edit_spec(kind, "demo", name, **spec)
+    operated.world.run()
 
 
 def watched() -> Rights:

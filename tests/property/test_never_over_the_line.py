@@ -32,12 +32,13 @@ import structlog
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from plimsoll import decide
+from plimsoll import decide, steps
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.budget.capacity import ServerFacts
 from plimsoll.budget.demand import demand
 from plimsoll.conditions import Reason
+from plimsoll.observed import PodView
 from plimsoll.render import guard
 from plimsoll.render.names import metadata
 from plimsoll_operator import services
@@ -292,7 +293,7 @@ class Line(RuleBasedStateMachine):
     def _check_arrived(self, name: str) -> None:
         manifest = self.cluster.read("FastAPIService", "demo", name)
         service = FastAPIService.model_validate(manifest)
-        wanted, claims = demand(service.spec), self._claims()
+        wanted, claims = demand(service, service.budget_key), self._claims()
         ready = _condition(manifest, "Ready")
         said = f"{name} ({ready.get('reason')}: {ready.get('message')}), claims {claims}"
         if ready.get("status") == "True":
@@ -323,7 +324,6 @@ class Line(RuleBasedStateMachine):
             reserved=0,
             role_limit=None,
             database_limit=None,
-            live=0,
         )
 
     def teardown(self) -> None:
@@ -363,7 +363,7 @@ def _condition(manifest: Manifest, type_: str) -> Manifest:
 
 
 def _cost(pod: Manifest) -> int:
-    return int(pod["metadata"]["annotations"]["plimsoll.dev/connections"])
+    return sum(view.connections.count for view in PodView.of(pod))
 
 
 def _is_of(pod: Manifest, name: str, part: str) -> bool:
@@ -436,7 +436,7 @@ def _only_the_end() -> ExitStack:
     """A claim is the demand of the spec, or what the pods could open that exist, whichever is more."""
     return _patched(
         (decide, "on_the_way", lambda _, wanted: wanted.connections),
-        (decide, "standing", lambda observed, part: observed.live(part)),
+        (decide, "all_standing", lambda observed: observed.live()),
     )
 
 
@@ -458,7 +458,7 @@ _real_quota = guard.quota
 
 CONTROLS: dict[str, tuple[type[Line], Callable[[], ExitStack]]] = {
     "the API server enforces no quota": (WithoutQuotas, _no_quotas),
-    "the guard is not waited for": (Line, lambda: _patched((decide, "guard_in_force", lambda *_: True))),
+    "the guard is not waited for": (Line, lambda: _patched((steps, "guard_in_force", lambda *_: True))),
     "the claim is written after the workload": (Line, _claim_after_the_workload),
     "only the end counts, not the way to it": (Line, _only_the_end),
     "only pods that exist count, not what makes them": (Line, lambda: _patched((services, "makers", lambda _: ()))),

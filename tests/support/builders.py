@@ -79,9 +79,12 @@ def group(name: str = "ocr", *, replicas: int = 1, processes: int = 1, connectio
     }
 
 
-def claim(number: int, connections: int, name: str = "", *, namespace: str = "demo") -> Manifest:
+def claim(
+    number: int, connections: int, name: str = "", *, namespace: str = "demo", per_pod: int = 0
+) -> Manifest:
     """One entry of a budget's ledger."""
-    return {"namespace": namespace, "name": name or f"s{number}", "uid": uid(number), "connections": connections}
+    who = {"namespace": namespace, "name": name or f"s{number}", "uid": uid(number)}
+    return who | {"connections": connections, "perPod": per_pod}
 
 
 def budget_manifest(
@@ -103,6 +106,7 @@ def budget_manifest(
         read = {
             "observedGeneration": generation,
             "server": {"maxConnections": usable + 9, "superuserReservedConnections": 3, "observedTime": observed},
+            "capacity": usable,
             "usable": usable,
             "claimed": taken,
             "free": max(0, usable - taken),
@@ -114,6 +118,7 @@ def budget_manifest(
         "spec": {
             "secretRef": {"name": "shop-db"},
             "allowedNamespaces": {"from": "All" if everyone else "Same"},
+            "margin": 0,  # most tests are about claims alone
             **spec,
         },
         "status": read | {"claims": list(claims)} | (status or {}),

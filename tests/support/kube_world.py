@@ -22,7 +22,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plimsoll.render.names import CONNECTIONS
+from plimsoll.observed import running
+from support.builders import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,13 +79,9 @@ class KubeWorld:
         while making := [move for move in (*self._replica_sets(), *self._jobs()) if move.name.endswith("makes a pod")]:
             making[0].do()
 
-    def open_connections(self) -> int:
-        """What the pods that exist could open."""
-        return sum(
-            int(pod["metadata"]["annotations"][CONNECTIONS])
-            for pod in self.cluster.of_kind("Pod")
-            if pod["status"]["phase"] not in ENDED
-        )
+    def open_connections(self, budget: str = "") -> int:
+        """What the pods that exist could open, to the server of one budget or in all."""
+        return sum(view.connections.count for view in running(self.cluster.of_kind("Pod")) if budget in {"", str(view.budget)})
 
     # ---- quota admission
 
@@ -344,7 +341,7 @@ class KubeWorld:
             "Pod",
             meta["namespace"],
             meta["name"],
-            lambda live: {**live, "metadata": {**live["metadata"], "deletionTimestamp": "now"}},
+            lambda live: {**live, "metadata": {**live["metadata"], "deletionTimestamp": LATER, "deletionGracePeriodSeconds": 30}},
         )
 
     # ---- the garbage collector

@@ -56,6 +56,8 @@ class MemoryCluster(Cluster):
         self.gate: Callable[[Call], Awaitable[None]] = _open
         self.on_change: Callable[[Manifest | None, Manifest | None], None] = lambda before, after: None
         self.calls: list[Call] = []
+        self.told: list[Manifest] = []
+        """Events, which nobody reads back."""
         self._applied: dict[Ref, Manifest] = {}
         self._version = 0
         self._uids = 1000
@@ -64,6 +66,8 @@ class MemoryCluster(Cluster):
 
     async def get(self, kind: str, namespace: str, name: str) -> Manifest:
         await self._pass("get", kind, namespace, name)
+        if kind == "Namespace" and (kind, "", name) not in self.objects:
+            return {"kind": kind, "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
         return self.read(kind, namespace, name)
 
     async def list(
@@ -79,6 +83,15 @@ class MemoryCluster(Cluster):
     async def apply(self, manifest: Manifest) -> Manifest:
         await self._pass("apply", *_ref(manifest))
         return self.store_applied(manifest)
+
+    async def overwrite(self, manifest: Manifest) -> Manifest:
+        await self._pass("overwrite", *_ref(manifest))
+        return self.store_overwritten(manifest)
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        await self._pass("create", *_ref(manifest))
+        self.told.append(manifest)
+        return manifest
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         await self._pass("delete", kind, namespace, name)
@@ -148,6 +161,19 @@ class MemoryCluster(Cluster):
         merged: Manifest = _applied(before or {}, manifest, self._applied.get(ref, {}))
         self._applied[ref] = manifest
         return self.put(merged) if merged != before else merged
+
+    def store_overwritten(self, manifest: Manifest) -> Manifest:
+        """A PUT of the whole object, but for its status.
+
+        Raises:
+            Conflict: it has been changed since it was read.
+        """
+        kind, namespace, name = _ref(manifest)
+        live = self.read(kind, namespace, name)
+        if live["metadata"]["resourceVersion"] != manifest["metadata"]["resourceVersion"]:
+            raise Conflict(f"{kind} {namespace}/{name} has been changed since it was read")
+        kept = {key: value for key, value in live.items() if key not in manifest}
+        return self.put({**kept, **manifest})
 
     def edit(self, kind: str, namespace: str, name: str, change: Callable[[Manifest], Manifest]) -> Manifest:
         """Replaces an object by what ``change`` makes of it."""

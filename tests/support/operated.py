@@ -44,7 +44,7 @@ def facts(max_connections: int = 100, **more: Any) -> ServerFacts:
         "reserved": 0,
         "role_limit": None,
         "database_limit": None,
-        "live": 7,
+        "backends": {"psql": 7},
     }
     return ServerFacts(max_connections=max_connections, **usual | more)
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from plimsoll import budget_report
+from plimsoll.accounts import ledgers_of
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
-from plimsoll.decide import Decision, decide, ledger_of
+from plimsoll.decide import Decision, decide
+from plimsoll.budget.demand import Overlap
 from plimsoll.observed import Observed, makers, running
 from plimsoll.render.names import SERVICE_UID
 from plimsoll.report import report
-from plimsoll.units import NONE
 from support.builders import NOW, budget_manifest, service_manifest, uid
 from support.kube_world import KubeWorld
 from support.memory_cluster import MemoryCluster
 
 if TYPE_CHECKING:
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey, Manifest
 
 UID = uid(1)
 _MAKERS = {"Deployment", "ReplicaSet", "Job"}
@@ -30,10 +31,12 @@ _MAKERS = {"Deployment", "ReplicaSet", "Job"}
 class Scene:
     """The service ``shop``, its budget ``main`` and what becomes of both."""
 
-    def __init__(self, *, usable: int | None = 91, budget: Manifest | None = None, **wishes: Any) -> None:
+    def __init__(self, *, usable: int | None = 91, budget: Manifest | None = None, overlap: Overlap = Overlap.GUARDED, **wishes: Any) -> None:
         self.cluster = MemoryCluster()
         self.world = KubeWorld(self.cluster)
         self.now = NOW
+        self.overlap = overlap
+        self.labels: dict[str, str] = {}
         self.wishes = wishes
         self.cluster.put(budget or budget_manifest(usable=usable))
         self.cluster.put(service_manifest(**wishes))
@@ -44,15 +47,18 @@ class Scene:
         """One pass of the operator."""
         observed = self.look()
         decision = decide(observed)
-        held = NONE
-        if observed.budget is not None:
-            ledger = ledger_of(observed.budget, now=self.now)
-            if decision.claim is not None:
-                ledger = ledger.with_claim(decision.claim)
-                self._write_budget(budget_report.with_ledger(observed.budget, ledger, now=self.now))
-            held = ledger.held_by(UID)
-        applied = [self.cluster.store_applied(each) for each in decision.apply]
-        for kind, name in decision.delete:
+        held = {}
+        for budget in observed.budgets:
+            ledger = ledgers_of(observed.budgets, now=self.now)[budget.key]
+            if claim := decision.claims.get(budget.key):
+                ledger = ledger.with_claim(claim)
+                written = budget_report.with_ledger(budget, ledger, others=observed.budgets, now=self.now)
+                self._write_budget(budget.key, written)
+            if budget.key in observed.service.budget_keys:
+                held[budget.key] = ledger.held_by(UID)
+        applied = [self.cluster.store_applied(each) for each in decision.step.apply]
+        applied += [self.cluster.store_overwritten(each) for each in decision.step.overwrite]
+        for kind, name in decision.step.delete:
             self.cluster.remove(kind, "demo", name)
         status = report(observed.with_children(applied), decision, held=held)
         wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
@@ -64,7 +70,7 @@ class Scene:
         for _ in range(steps):
             decision = self.step()
             assert self.world.run()
-            if not decision.apply and not decision.delete and decision.requeue_after in {None, 30.0, 10.0}:
+            if not decision.step.apply and not decision.step.delete and decision.requeue_after in {None, 30.0, 10.0}:
                 return decision
         raise AssertionError(f"still under way: {self.reason}: {self.message}")
 
@@ -85,7 +91,6 @@ class Scene:
 
     def look(self) -> Observed:
         service = FastAPIService.model_validate(self.cluster.read("FastAPIService", "demo", "shop"))
-        found = self.cluster.objects.get(("ConnectionBudget", *service.budget_key))
         mine = [
             each
             for each in self.cluster.objects.values()
@@ -93,7 +98,9 @@ class Scene:
         ]
         return Observed(
             service=service,
-            budget=ConnectionBudget.model_validate(found) if found else None,
+            budgets=tuple(map(ConnectionBudget.model_validate, self.cluster.of_kind("ConnectionBudget"))),
+            namespace_labels=self.labels,
+            overlap=self.overlap,
             children={(each["kind"], each["metadata"]["name"]): each for each in mine if each["kind"] != "ReplicaSet"},
             pods=running(self.cluster.of_kind("Pod")),
             makers=makers(each for each in mine if each["kind"] in _MAKERS),
@@ -122,8 +129,12 @@ class Scene:
 
     @property
     def claim(self) -> int:
-        """What the ledger holds for it."""
-        claims = self.cluster.read("ConnectionBudget", *self._budget)["status"].get("claims", [])
+        """What the ledger of its own database holds for it."""
+        return self.claim_on(*self._budget)
+
+    def claim_on(self, namespace: str, name: str) -> int:
+        """What the ledger of a budget holds for it."""
+        claims = self.cluster.read("ConnectionBudget", namespace, name)["status"].get("claims", [])
         return sum(each["connections"] for each in claims if each["uid"] == UID)
 
     def child(self, kind: str, name: str) -> Manifest:
@@ -141,14 +152,14 @@ class Scene:
         return str(self.child("ResourceQuota", f"plimsoll-demo-shop-{part}-00000001")["spec"]["hard"]["pods"])
 
     @property
-    def _budget(self) -> tuple[str, str]:
+    def _budget(self) -> BudgetKey:
         return FastAPIService.model_validate(self.cluster.read("FastAPIService", "demo", "shop")).budget_key
 
-    def _write_budget(self, status: Any) -> None:
+    def _write_budget(self, key: BudgetKey, status: Any) -> None:
         wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
-        self.cluster.edit("ConnectionBudget", *self._budget, lambda live: {**live, "status": wire})
+        self.cluster.edit("ConnectionBudget", *key, lambda live: {**live, "status": wire})
 
 
 def kinds(decision: Decision) -> list[str]:
     """What a decision applies, in order."""
-    return [each["kind"] for each in decision.apply]
+    return [each["kind"] for each in decision.step.apply]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from plimsoll.api.connectionbudget import ConnectionBudget
-    from plimsoll.api.fastapiservice import FastAPIService
+    from plimsoll.api.fastapiservice import FastAPIService, JobGroup, Web
     from plimsoll.api.meta import BudgetKey
     from plimsoll.errors import Terminal
     from plimsoll.observed import Observed
@@ -80,6 +80,8 @@ class _Account:
 def decide(observed: Observed) -> Decision:
     """Decides about one service; see the module's docstring."""
     service = observed.service
+    if lacking := _lacking(service):
+        return Decision(service=service, findings=stalls(Reason.INVALID_SPEC, lacking))
     for key in service.budget_keys:
         if finding := _closed(observed, key):
             return Decision(service=service, findings=finding, requeue_after=PATIENT_SECONDS)
@@ -94,6 +96,20 @@ def after_refusal(decision: Decision, refusal: Terminal | Forbidden) -> Decision
     """The decision when the API server would not have what it names: only an edit, or a right, can help."""
     reason = Reason.FORBIDDEN if isinstance(refusal, Forbidden) else Reason.INVALID_SPEC
     return replace(decision, findings=stalls(reason, f"The cluster refuses a part of the service: {refusal}"))
+
+
+def _lacking(service: FastAPIService) -> str:
+    """What the spec would need to mean anything; its schema cannot look into open fields."""
+    workloads: list[tuple[str, Web | JobGroup]] = [("web", service.spec.web)]
+    workloads += [(f"jobs {group.name}", group) for group in service.spec.jobs]
+    for name, workload in workloads:
+        asked = {**workload.resources.get("limits", {}), **workload.resources.get("requests", {})}
+        if workload.autoscaling and "cpu" not in asked:
+            return (
+                f"{name}: autoscaling aims at a percentage of the CPU that a pod requests, and its resources request none;"
+                " set resources.requests.cpu."
+            )
+    return ""
 
 
 def _closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
@@ -245,7 +261,7 @@ def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]
     settled = step.is_empty and all(claim.connections == wanted[key] for key, claim in claims.items())
     again = step.again_after
     if again is None and not settled:
-        again = UNSETTLED_SECONDS
+        again = PATIENT_SECONDS if step.findings else UNSETTLED_SECONDS
     if again is None and observed.terminating():  # it may outlive its grace period
         again = 5 * UNSETTLED_SECONDS
     return Decision(service=observed.service, claims=claims, step=step, findings=step.findings, requeue_after=again)

@@ -10,7 +10,7 @@ Without guards (``Counted``) a workload is changed only when its last change has
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 SOON_SECONDS = 1.0
 """How soon to look again at what the API server does by itself, such as a quota coming into force."""
+
+_WITH_LISTS: Final = frozenset({"Deployment", "Service"})
+"""Kinds with lists to which others can add items that an apply does not take away."""
 
 Ref = tuple[str, str]
 """Kind and name of a child."""
@@ -189,7 +192,7 @@ def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:
         live = observed.children.get((each["kind"], each["metadata"]["name"]))
         if is_current(live=live, wanted=each):
             continue
-        if live is not None and is_disturbed(live=live, wanted=each):
+        if live is not None and each["kind"] in _WITH_LISTS and is_disturbed(live=live, wanted=each):
             overwrite.append(overwriting(live=live, wanted=each))
         else:
             apply.append(each)

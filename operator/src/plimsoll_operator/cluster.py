@@ -61,12 +61,17 @@ RESOURCES: Final = {
 class Cluster:
     """A connection to the API server."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, *, namespaces: tuple[str, ...] = ()) -> None:
         self._api = api
+        self._namespaces = namespaces
 
     @classmethod
-    async def connect(cls) -> Cluster:
-        """Connects as the pod's service account, or as the current context of a kubeconfig outside a cluster."""
+    async def connect(cls, *, namespaces: tuple[str, ...] = ()) -> Cluster:
+        """Connects as the pod's service account, or as the current context of a kubeconfig outside a cluster.
+
+        Args:
+            namespaces: what "everywhere" means; empty for the whole cluster.
+        """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(  # type: ignore[no-untyped-call] # the library has no types here
@@ -76,7 +81,7 @@ class Cluster:
             await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
                 client_configuration=configuration
             )
-        return cls(client.ApiClient(configuration))
+        return cls(client.ApiClient(configuration), namespaces=namespaces)
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -94,6 +99,9 @@ class Cluster:
         self, kind: str, *, namespace: str | None = None, labels: dict[str, str] | None = None
     ) -> list[Manifest]:
         """Reads all objects that carry ``labels``, page by page; each gets back the kind that a list omits."""
+        if namespace is None and self._namespaces and RESOURCES[kind].namespaced:
+            lists = [await self.list(kind, namespace=each, labels=labels) for each in self._namespaces]
+            return [each for found in lists for each in found]
         query = {"limit": str(_PAGE)}
         if labels:
             query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())

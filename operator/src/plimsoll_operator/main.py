@@ -34,7 +34,7 @@ _STUCK_SECONDS = 300.0
 
 async def run(settings: Settings) -> None:
     """Runs the operator until it is told to stop."""
-    cluster = await Cluster.connect()
+    cluster = await Cluster.connect(namespaces=settings.watch_namespaces)
     queue = WorkQueue(workers=settings.concurrency)
     reconciler = Reconciler.build(cluster=cluster, settings=settings, wake=queue.add)
     metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
@@ -48,7 +48,8 @@ async def run(settings: Settings) -> None:
         await kopf.operator(
             registry=build_registry(queue=queue, healthy=lambda: _problem(queue, tasks)),
             settings=build_settings(),
-            clusterwide=True,
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
         )
     finally:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
+from plimsoll.budget.demand import Overlap
 from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE
 
 from plimsoll_operator import metrics
@@ -76,8 +77,9 @@ class Reconciler:
                 keys.add(Key(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
                 for claim in manifest.get("status", {}).get("claims", []):
                     keys.add(Key(Kind.SERVICE, claim["namespace"], claim["name"]))
-        for manifest in await self.cluster.list("PriorityClass", labels={MANAGED_BY: MANAGER}):
-            labels = manifest["metadata"]["labels"]
-            keys.add(Key(Kind.SERVICE, labels[SERVICE_NAMESPACE], labels[SERVICE]))
+        if self.services.overlap is Overlap.GUARDED:
+            for manifest in await self.cluster.list("PriorityClass", labels={MANAGED_BY: MANAGER}):
+                labels = manifest["metadata"]["labels"]
+                keys.add(Key(Kind.SERVICE, labels[SERVICE_NAMESPACE], labels[SERVICE]))
         for key in keys:
             self.wake(key)

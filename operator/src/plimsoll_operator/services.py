@@ -124,7 +124,10 @@ class Services:
         uid, namespace = service.metadata.uid, service.metadata.namespace
         labels: dict[str, str] = {}
         if any(key.namespace != namespace for key in service.budget_keys):
-            labels = (await self.book.cluster.get("Namespace", "", namespace))["metadata"].get("labels", {})
+            try:
+                labels = (await self.book.cluster.get("Namespace", "", namespace))["metadata"].get("labels", {})
+            except Forbidden:  # an operator of some namespaces may not look: a budget that goes by labels allows nobody
+                labels = {}
         return Observed(
             service=service,
             namespace_labels=labels,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from plimsoll.budget.demand import Overlap
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -37,8 +37,16 @@ class Settings(BaseSettings):
     these, the operator's own order of steps does, at the price of more connections held per service.
     """
 
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """The namespaces that are looked after, separated by commas; empty means all."""
+
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level of what is logged."""
 
     service_account: str = "system:serviceaccount:plimsoll-system:plimsoll-operator"
     """The operator's own identity, for the command that grants it a right it lacks."""
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value

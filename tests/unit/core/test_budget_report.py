@@ -4,17 +4,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from plimsoll.accounts import ledger_of
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.budget.capacity import ServerFacts
 from plimsoll.budget.ledger import Claim
 from plimsoll.budget_report import after_reading, with_ledger, without_secret
-from plimsoll.decide import ledger_of
 from plimsoll.errors import ProbeFailed
 from plimsoll.units import Connections
 from support.builders import NOW, a_budget, claim, uid
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
+    from plimsoll.accounts import ledger_of
+from plimsoll.api.connectionbudget import ConnectionBudgetStatus
 
 FACTS = ServerFacts(
     version="17.2",
@@ -23,7 +24,7 @@ FACTS = ServerFacts(
     reserved=0,
     role_limit=None,
     database_limit=None,
-    live=7,
+    backends={"psql": 7},
 )
 REFUSED = ProbeFailed("The server cannot be asked: connection refused.")
 MINUTE_LATER, HOUR_LATER = "2026-01-01T12:01:00Z", "2026-01-01T13:00:00Z"
@@ -57,13 +58,14 @@ def test_a_reading_becomes_numbers_and_the_sum_that_they_come_from() -> None:
     assert (status.usable, status.claimed, status.free, status.load) == (91, 0, 91, "0%")
     assert (status.live, status.peak, status.observed_generation) == (7, 7, 1)
     assert message(status) == (
-        "91 usable = 100 max_connections − 3 superuser_reserved_connections = 97, − 5 reserve − 1 operator; 0 claimed."
+        "91 usable = 100 max_connections − 3 superuser_reserved_connections = 97, − 5 reserve − 1 operator − 0 margin;"
+        " 0 claimed."
     )
     assert said(read(a_budget(usable=None))) == ("Ready", "Observed")
 
 
 def test_the_peak_is_the_most_ever_seen() -> None:
-    busy = read(a_budget(usable=None), replace(FACTS, live=80))
+    busy = read(a_budget(usable=None), replace(FACTS, backends={"psql": 80}))
     status = read(busy, now=MINUTE_LATER).status
     assert (status.live, status.peak) == (7, 80)
 
@@ -132,7 +134,7 @@ def test_more_claimed_than_the_server_gives_stalls_and_takes_nothing_away() -> N
     before = grown(read(a_budget(usable=None)), 30)
     after = read(before, replace(FACTS, max_connections=30), now=MINUTE_LATER)
     assert said(after) == ("Stalled", "Overcommitted")
-    assert message(after.status).startswith("Services hold 30 connections, the server gives 21 usable = 30 max_conn")
+    assert message(after.status).startswith("30 claimed, and the server gives 21 usable = 30 max_conn")
     assert (after.status.claimed, after.status.free, after.status.load) == (30, 0, "142%")
 
 

@@ -3,19 +3,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plimsoll.budget.demand import Demand, demand, web_cost
+from plimsoll.api.meta import BudgetKey
+from plimsoll.budget.demand import Demand, Overlap, demand, processes, web_cost
 from plimsoll.units import Connections
 from support.builders import a_service, group
 
+MAIN, ORDERS = BudgetKey("demo", "main"), BudgetKey("platform", "orders")
 
-def of(**wishes: Any) -> Demand:
-    return demand(a_service(**wishes).spec)
+
+def of(budget: BudgetKey = MAIN, *, overlap: Overlap = Overlap.GUARDED, **wishes: Any) -> Demand:
+    return demand(a_service(**wishes), budget, overlap=overlap)
 
 
 def test_the_common_default_opens_120_connections_in_one_pod() -> None:
-    spec = a_service(replicas=1, workers=4, pool=10, overflow=20, surge=0, unavailable=1).spec
-    assert web_cost(spec).connections == Connections(120)
-    assert str(demand(spec)) == "web 1 pods × 4 processes × (10 pool + 20 overflow) = 120"
+    service = a_service(replicas=1, workers=4, pool=10, overflow=20, surge=0, unavailable=1)
+    assert web_cost(service, MAIN).connections == Connections(120)
+    assert str(demand(service, MAIN)) == "web 1 pods × 4 processes × (10 pool + 20 overflow) = 120"
 
 
 def test_every_term_is_printed_and_they_add_up() -> None:
@@ -54,3 +57,106 @@ def test_the_surge_counts_for_every_workload() -> None:
     assert of(replicas=2, surge=2, jobs=(group(replicas=1), group("mail", replicas=1))).connections == Connections(
         4 * 5 + 3 * 2 + 3 * 2
     )
+
+
+def test_an_autoscaler_counts_at_its_maximum_whatever_replicas_says() -> None:
+    scaled = of(replicas=1, web={"autoscaling": {"minReplicas": 2, "maxReplicas": 6}})
+    assert str(scaled) == "web (6 + 1 surge) pods × 1 process × 5 pool = 35"
+    jobs = of(replicas=0, jobs=(group(replicas=1, autoscaling={"maxReplicas": 4}),))
+    assert jobs.connections == Connections((4 + 1) * 2)
+
+
+def test_workers_that_a_server_starts_before_it_stops_the_old_ones_count() -> None:
+    reloading = of(replicas=1, workers=2, pool=5, web={"restartingWorkers": 2})
+    assert str(reloading) == "web (1 + 1 surge) pods × (2 + 2 restarting) processes × 5 pool = 40"
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 1),
+        ({"cpu": "500m"}, 1),
+        ({"cpu": "1"}, 1),
+        ({"cpu": "1999m"}, 1),
+        ({"cpu": 2}, 2),
+        ({"cpu": "3.5"}, 3),
+        ({"cpu": "1k"}, 64),
+        ({"cpu": "nonsense"}, 1),
+        ({"cpu": "-4"}, 1),
+        ({"memory": "8Gi"}, 1),
+    ],
+)
+def test_workers_left_out_are_one_per_whole_cpu_of_the_limit_and_never_of_the_node(
+    limits: dict[str, Any], expected: int
+) -> None:
+    service = a_service(web={"workers": None, "resources": {"limits": limits}})
+    assert processes(service.spec.web) == expected
+    assert processes(a_service(workers=7, web={"resources": {"limits": limits}}).spec.web) == 7
+
+
+# ---- several databases
+
+TWO = {
+    "additionalDatabases": [
+        {
+            "name": "orders",
+            "budgetRef": {"name": "orders", "namespace": "platform"},
+            "secretRef": {"name": "orders-db"},
+            "poolSize": 3,
+            "maxOverflow": 1,
+            "jobConnectionsPerProcess": 1,
+        }
+    ]
+}
+
+
+def test_each_budget_is_asked_for_what_connects_to_its_server() -> None:
+    wishes: dict[str, Any] = {"jobs": (group("ocr", replicas=1, processes=2),), "migration": 2, **TWO}
+    assert str(of(**wishes)) == (
+        "web (2 + 1 surge) pods × 1 process × 5 pool = 15; jobs ocr (1 + 1 surge) pods × 2 processes × 2 pool = 8;"
+        " migration 2"
+    )
+    assert str(of(ORDERS, **wishes)) == (
+        "web (2 + 1 surge) pods × 1 process × (3 pool orders + 1 overflow orders) = 12;"
+        " jobs ocr (1 + 1 surge) pods × 2 processes × 1 pool orders = 4"
+    )
+    assert a_service(**wishes).budget_keys == (MAIN, ORDERS)
+
+
+def test_two_databases_of_one_budget_are_added_up() -> None:
+    both = [{**TWO["additionalDatabases"][0], "budgetRef": {"name": "main"}}]
+    assert str(of(additionalDatabases=both)) == (
+        "web (2 + 1 surge) pods × 1 process × (5 pool + 3 pool orders + 1 overflow orders) = 27"
+    )
+    assert a_service(additionalDatabases=both).budget_keys == (MAIN,)
+
+
+def test_the_dearest_pod_is_of_any_workload_that_has_some() -> None:
+    dear = group("ocr", replicas=1, processes=4, connections=5)
+    assert of(jobs=(dear,)).per_pod == Connections(20)
+    assert of(jobs=({**dear, "replicas": 0},)).per_pod == Connections(5)
+    assert of(replicas=0, migration=3).per_pod == Connections(3)
+
+
+# ---- without a guard
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"replicas": 3}, "(3 + 1 surge + 2 terminating + 3 evicted)"),
+        ({"replicas": 1}, "(1 + 1 surge + 1 evicted)"),
+        ({"replicas": 20, "rollout": {"maxSurge": 1, "maxUnavailable": 0, "minReadySeconds": 12}}, "+ 3 terminating"),
+        ({"replicas": 2, "web": {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}}, "(5 + 1 surge + 7 terminating"),
+    ],
+)
+def test_without_a_guard_what_terminates_in_one_rollout_scale_down_and_drain_is_counted(
+    wishes: dict[str, Any], words: str
+) -> None:
+    grace = {"drainSeconds": 5, "requestDeadlineSeconds": 20, "lifespanSeconds": 5}  # 36 s in all
+    assert words in str(of(overlap=Overlap.COUNTED, shutdown=grace, **wishes))
+
+
+def test_a_rollout_from_rest_never_has_more_than_twice_the_replicas() -> None:
+    whole = of(overlap=Overlap.COUNTED, replicas=4, surge=6)
+    assert whole.workloads[0].terminating == 0

@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from plimsoll.api.fastapiservice import LARGEST_POOL
 from plimsoll.budget.demand import demand
-from plimsoll.budget.ledger import Ledger
-from plimsoll.explain import largest_pool, over_budget, with_pool
+from plimsoll.budget.ledger import Claim, Ledger, Want
+from plimsoll.explain import fits, largest_pool, over_budget, with_pool
 from plimsoll.units import Connections
 from support.builders import a_service, group
 
 if TYPE_CHECKING:
-    from plimsoll.api.fastapiservice import FastAPIServiceSpec
+    from plimsoll.api.fastapiservice import FastAPIService
 
-SPECS = st.builds(
-    lambda jobs, **wishes: a_service(jobs=tuple(jobs), **wishes).spec,
+SERVICES = st.builds(
+    lambda jobs, **wishes: a_service(jobs=tuple(jobs), **wishes),
     replicas=st.integers(0, 6),
     workers=st.integers(1, 8),
     pool=st.integers(1, 30),
@@ -27,70 +27,115 @@ SPECS = st.builds(
     migration=st.sampled_from((None, 1, 5)),
     jobs=st.lists(st.builds(group, replicas=st.integers(0, 4), connections=st.integers(1, 9)), max_size=1),
 )
+MARGINS = st.sampled_from((None, 0, 7))
 
 
-def sentence(spec: FastAPIServiceSpec, *, room: int, usable: int) -> str:
-    return over_budget(spec=spec, budget="demo/main", ledger=Ledger(usable=Connections(usable)), room=Connections(room))
+def book(room: int, *, held: int = 0, margin: int | None = 0) -> Ledger:
+    """A ledger that leaves ``room`` beside what another service holds, before the margin."""
+    other = Claim(namespace="demo", name="other", uid="other", connections=Connections(held))
+    return Ledger(
+        capacity=Connections(room + held),
+        margin=None if margin is None else Connections(margin),
+        claims=(other,) if held else (),
+    )
 
 
-def test_the_refusal_of_the_common_default_says_sum_room_miscount_and_remedy() -> None:
-    spec = a_service(replicas=1, workers=4, pool=10, overflow=20).spec
-    assert sentence(spec, room=60, usable=91) == (
+def sentence(service: FastAPIService, ledger: Ledger) -> str:
+    wanted = demand(service, service.budget_key)
+    want = Want(uid=service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
+    return over_budget(service, service.budget_key, ledger=ledger, want=want)
+
+
+def test_the_refusal_of_the_common_default_says_sum_room_holders_miscount_and_remedy() -> None:
+    service = a_service(replicas=1, workers=4, pool=10, overflow=20)
+    assert sentence(service, book(60, held=31)) == (
         "Needs 240 connections: web (1 + 1 surge) pods × 4 processes × (10 pool + 20 overflow) = 240."
-        " Budget demo/main has 60 free for it of 91 usable."
+        " Budget demo/main has 60 free for it of 91 usable. Held: 31 by demo/other."
         " One pod looks like 4 × 10 = 40, but every process has its own pool and max_overflow opens connections too:"
         " 4 × (10 + 20) = 120."
         " What would fit: database.pool.size 7 with maxOverflow 0."
     )
 
 
+def test_the_margin_is_that_of_the_pods_it_asks_for() -> None:
+    service = a_service(replicas=1, workers=4, pool=10)
+    assert "has 51 free for it of 51 usable" in sentence(service, book(91, margin=None))
+
+
+def test_only_the_largest_holders_are_named() -> None:
+    claims = tuple(
+        Claim(namespace="demo", name=f"s{number}", uid=str(number), connections=Connections(number))
+        for number in range(1, 6)
+    )
+    ledger = Ledger(capacity=Connections(20), margin=Connections(0), claims=claims, elsewhere=Connections(2))
+    assert (
+        "Held: 5 by demo/s5, 4 by demo/s4, 3 by demo/s3, the rest by 2 more, 2 in other budgets of the same server."
+    ) in sentence(a_service(replicas=4), ledger)
+
+
+def test_rolling_one_pod_at_a_time_may_be_enough() -> None:
+    assert sentence(a_service(replicas=4, pool=5), book(21)).endswith(
+        "What would fit: rollout.maxSurge 0 with maxUnavailable 1, or database.pool.size 4 with maxOverflow 0."
+    )
+
+
 def test_where_only_fewer_processes_leave_room_for_a_pool_it_says_so() -> None:
-    spec = a_service(replicas=1, workers=4, pool=10).spec
-    assert sentence(spec, room=7, usable=91).endswith(
+    assert sentence(a_service(replicas=1, workers=4, pool=10), book(7)).endswith(
         "What would fit: web.workers 1 and database.pool.size 3 with maxOverflow 0."
     )
 
 
 def test_where_no_pool_is_small_enough_it_names_the_other_ways() -> None:
-    spec = a_service(replicas=4, jobs=(group(replicas=50, connections=5),)).spec
-    assert sentence(spec, room=7, usable=91).endswith(
+    service = a_service(replicas=4, jobs=(group(replicas=50, connections=5),))
+    assert sentence(service, book(7)).endswith(
         "No pool is small enough: use fewer replicas or job workers, or free connections elsewhere."
     )
 
 
+def test_who_would_shrink_is_told_that_even_the_floor_is_too_large() -> None:
+    service = a_service(replicas=2, pool=9, whenOver="ShrinkPool")
+    assert "Not even a pool of 5, its smallest, fits." in sentence(service, book(7))
+
+
 def test_without_overflow_there_is_no_miscount_to_explain() -> None:
-    assert "looks like" not in sentence(a_service(replicas=40).spec, room=7, usable=91)
+    assert "looks like" not in sentence(a_service(replicas=40), book(7))
 
 
-@given(spec=SPECS, room=st.integers(0, 400))
-def test_the_largest_pool_is_exactly_the_largest(spec: FastAPIServiceSpec, room: int) -> None:
-    assume(spec.web.replicas)
-    size = largest_pool(spec, room=Connections(room))
+@given(service=SERVICES, room=st.integers(0, 400), margin=MARGINS)
+def test_the_largest_pool_is_exactly_the_largest(service: FastAPIService, room: int, margin: int | None) -> None:
+    assume(service.spec.web.replicas)
+    ledger = book(room, margin=margin)
+    size = largest_pool(service, service.budget_key, ledger=ledger)
 
-    def needs(pool: int) -> int:
-        return demand(with_pool(spec, size=pool)).connections.count
+    def fit(pool: int) -> bool:
+        return fits(with_pool(service, size=pool, overflow=0), service.budget_key, ledger=ledger)
 
-    assert needs(size) <= room if size else needs(1) > room
-    assert needs(size + 1) > room
-
-
-@given(spec=SPECS)
-def test_what_it_says_would_fit_is_a_pool_that_the_api_accepts(spec: FastAPIServiceSpec) -> None:
-    assert largest_pool(spec, room=Connections(10**9)) <= LARGEST_POOL
+    assert fit(size) if size else not fit(1)
+    assert not fit(size + 1)
 
 
-@given(spec=SPECS, room=st.integers(0, 400))
-def test_what_it_says_would_fit_does_fit(spec: FastAPIServiceSpec, room: int) -> None:
-    assume(demand(spec).connections > Connections(room))
-    said = sentence(spec, room=room, usable=500)
-    assert f"Needs {demand(spec).connections} connections" in said
-    assert f"has {room} free for it of 500 usable" in said
-    if advice := re.search(r"fit: (web\.workers 1 and )?database\.pool\.size (\d+) with maxOverflow 0\.", said):
-        advised = with_pool(spec, size=int(advice[2]))
-        if advice[1]:
-            advised = advised.model_copy(update={"web": advised.web.model_copy(update={"workers": 1})})
-        assert demand(advised).connections <= Connections(room)
-    else:
-        least = with_pool(spec, size=1)
-        least = least.model_copy(update={"web": least.web.model_copy(update={"workers": 1})})
-        assert demand(least).connections > Connections(room)
+@given(service=SERVICES)
+def test_what_it_says_would_fit_is_a_pool_that_the_api_accepts(service: FastAPIService) -> None:
+    assert largest_pool(service, service.budget_key, ledger=book(10**9)) <= LARGEST_POOL
+
+
+@given(service=SERVICES, room=st.integers(0, 400), margin=MARGINS)
+def test_every_way_that_it_names_does_fit(service: FastAPIService, room: int, margin: int | None) -> None:
+    ledger = book(room, held=500, margin=margin)
+    key = service.budget_key
+    assume(not fits(service, key, ledger=ledger))
+    said = sentence(service, ledger)
+    assert f"Needs {demand(service, key).connections} connections" in said
+    if advice := re.search(r"(web\.workers 1 and )?database\.pool\.size (\d+) with maxOverflow 0", said):
+        advised = with_pool(service, size=int(advice[2]), overflow=0)
+        assert fits(_with(advised, web={"workers": 1}) if advice[1] else advised, key, ledger=ledger)
+    elif "maxSurge 0" not in said:
+        assert "No pool is small enough" in said
+        assert not fits(_with(with_pool(service, size=1, overflow=0), web={"workers": 1}), key, ledger=ledger)
+    if "maxSurge 0" in said:
+        assert fits(_with(service, rollout={"max_surge": 0, "max_unavailable": 1}), key, ledger=ledger)
+
+
+def _with(service: FastAPIService, **parts: dict[str, Any]) -> FastAPIService:
+    changed = {name: getattr(service.spec, name).model_copy(update=values) for name, values in parts.items()}
+    return service.model_copy(update={"spec": service.spec.model_copy(update=changed)})

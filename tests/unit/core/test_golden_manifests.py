@@ -95,10 +95,7 @@ def test_its_pods_say_what_they_can_open_in_numbers_that_agree(manifest: Manifes
     each = int(env["DB_POOL_SIZE"]) + int(env["DB_MAX_OVERFLOW"])
     extra = FULL.spec.database.extra_per_process if golden == "full-web-deployment.yaml" else 0
     opens = int(env.get("WEB_CONCURRENCY", "1")) * (each + extra)
-    assert template["metadata"]["annotations"] == {
-        "plimsoll.dev/connections": str(opens),
-        "plimsoll.dev/budget": "demo/main",
-    }
+    assert template["metadata"]["annotations"] == {"plimsoll.dev/connections": f"demo/main={opens}"}
 
 
 @pytest.mark.parametrize(("manifest", "golden"), WITH_PODS)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from plimsoll.budget.ledger import Claim, Grant, Ledger
+from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
 from plimsoll.units import Connections
 
 
@@ -11,13 +11,15 @@ def claim(uid: str, connections: int) -> Claim:
 
 def ledger(usable: int | None, **claims: int) -> Ledger:
     return Ledger(
-        usable=None if usable is None else Connections(usable),
+        capacity=None if usable is None else Connections(usable),
+        margin=Connections(0),
         claims=tuple(claim(uid, connections) for uid, connections in claims.items()),
     )
 
 
 def grant(book: Ledger, *, wanted: int, standing: int = 0) -> Grant:
-    return book.grant(uid="a", wanted=Connections(wanted), standing=Connections(standing))
+    stands = Connections(standing)
+    return book.grant(Want(uid="a", connections=Connections(wanted), standing=stands, keep=stands))
 
 
 def granted(admitted: bool, hold: int, free: int) -> Grant:
@@ -78,8 +80,64 @@ def test_claims_are_in_one_order_however_they_came() -> None:
 
 def test_a_service_of_the_same_name_is_another_one_by_its_uid() -> None:
     old = Claim(namespace="demo", name="s", uid="old", connections=Connections(10))
-    book = Ledger(usable=Connections(91), claims=(old,))
+    book = Ledger(capacity=Connections(91), claims=(old,))
     assert book.held_by("new") == Connections(0)
     assert book.with_claim(Claim(namespace="demo", name="s", uid="new", connections=Connections(5))).claimed == (
         Connections(15)
     )
+
+
+# ---- the margin
+
+
+def dear(uid: str, connections: int, per_pod: int) -> Claim:
+    return Claim(
+        namespace="demo", name=uid, uid=uid, connections=Connections(connections), per_pod=Connections(per_pod)
+    )
+
+
+def room(book: Ledger, *, per_pod: int) -> int:
+    return book.room_for(Want(uid="a", connections=Connections(1), per_pod=Connections(per_pod))).count
+
+
+def test_without_a_margin_of_its_own_the_dearest_pod_is_kept_back_whosever_it_is() -> None:
+    book = Ledger(capacity=Connections(100), claims=(dear("b", 30, 10), dear("c", 8, 4)))
+    assert (book.kept_back, book.usable, book.free) == (Connections(10), Connections(90), Connections(52))
+    assert (room(book, per_pod=3), room(book, per_pod=12)) == (52, 50)
+
+
+def test_ones_own_dearest_pod_of_before_no_longer_counts_when_it_is_to_go() -> None:
+    book = Ledger(capacity=Connections(100), claims=(dear("a", 40, 20), dear("b", 30, 10)))
+    assert (book.kept_back.count, room(book, per_pod=5)) == (20, 60)
+
+
+def test_a_margin_of_the_budgets_own_is_just_that() -> None:
+    book = Ledger(capacity=Connections(100), margin=Connections(7), claims=(dear("b", 30, 10),))
+    assert (book.kept_back.count, room(book, per_pod=50)) == (7, 63)
+
+
+def test_claims_in_other_budgets_of_the_same_server_take_room_and_widen_the_margin() -> None:
+    book = Ledger(
+        capacity=Connections(100),
+        claims=(dear("b", 30, 10),),
+        elsewhere=Connections(20),
+        dearest_elsewhere=Connections(15),
+    )
+    assert (book.free.count, book.claimed.count, room(book, per_pod=1)) == (35, 30, 35)
+
+
+# ---- refusal
+
+
+@pytest.mark.parametrize(
+    ("held", "standing", "keep", "expected"), [(16, 15, 16, 16), (16, 15, 15, 15), (15, 15, 16, 15), (0, 15, 16, 15)]
+)
+def test_who_is_refused_keeps_what_the_last_good_state_needs_and_no_more(
+    held: int, standing: int, keep: int, expected: int
+) -> None:
+    book = ledger(20, a=held, b=4) if held else ledger(20, b=4)
+    want = Want(
+        uid="a", connections=Connections(17), standing=Connections(standing), keep=Connections(keep)
+    )
+    grant = book.grant(want)
+    assert (grant.admitted, grant.hold.count) == (False, expected)

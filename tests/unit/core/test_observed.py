@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from plimsoll.api.meta import BudgetKey
 from plimsoll.observed import DeploymentView, MakerView, PodView, makers, running
 from plimsoll.units import Connections
 
@@ -11,7 +12,8 @@ LABELS = {
     "plimsoll.dev/service": "shop",
     "plimsoll.dev/uid": "u1",
 }
-ANNOTATIONS = {"plimsoll.dev/connections": "12", "plimsoll.dev/budget": "demo/main"}
+ANNOTATIONS = {"plimsoll.dev/connections": "demo/main=12"}
+MAIN, OTHER = BudgetKey("demo", "main"), BudgetKey("platform", "orders")
 DONE = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
 
 
@@ -57,20 +59,42 @@ def test_a_deployment_that_is_stuck_says_so_in_the_controllers_words() -> None:
 
 def pod(phase: str = "Running", **metadata: Any) -> dict[str, Any]:
     return {
-        "metadata": {"namespace": "demo", "labels": LABELS, "annotations": ANNOTATIONS} | metadata,
+        "metadata": {"namespace": "demo", "name": "shop-web-1", "labels": LABELS, "annotations": ANNOTATIONS} | metadata,
         "status": {"phase": phase},
     }
 
 
 def test_a_pod_carries_what_it_can_open_and_where() -> None:
-    assert PodView.of(pod()) == PodView(
+    (view,) = PodView.of(pod())
+    assert view == PodView(
         namespace="demo",
+        name="shop-web-1",
         service="shop",
         part="web",
         uid="u1",
-        budget="demo/main",
+        budget=MAIN,
         connections=Connections(12),
     )
+
+
+def test_a_pod_that_uses_two_servers_is_counted_at_both() -> None:
+    said = {"plimsoll.dev/connections": "demo/main=12,platform/orders=3"}
+    views = running([pod(annotations=said)])
+    assert [(view.budget, view.connections.count) for view in views] == [(MAIN, 12), (OTHER, 3)]
+
+
+@pytest.mark.parametrize("said", ["", "12", "demo/main", "demo/main=", "demo/main=-1", "main=5", "/main=5", "a/b=1e3"])
+def test_an_annotation_that_makes_no_sense_says_nothing(said: str) -> None:
+    assert running([pod(annotations={"plimsoll.dev/connections": said})]) == ()
+
+
+@pytest.mark.parametrize(
+    ("grace", "overdue_from"), [(30, "2026-01-01T00:00:05Z"), (3, "2026-01-01T00:00:03Z"), (0, "2026-01-01T00:00:00Z")]
+)
+def test_a_terminating_pod_is_overdue_before_its_quota_forgets_it(grace: int, overdue_from: str) -> None:
+    ends = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": grace}
+    (view,) = PodView.of(pod(**ends))
+    assert view.overdue_from == overdue_from, "the quota forgets it at the deletionTimestamp plus the grace period"
 
 
 def test_terminating_and_pending_pods_count_and_ended_ones_do_not() -> None:
@@ -86,13 +110,17 @@ def test_why_a_pod_does_not_start_is_read_in_the_kubelets_words() -> None:
 
     manifest = pod(labels=LABELS, annotations=ANNOTATIONS)
     missing = status(reason="CreateContainerConfigError", message='secret "nope" not found')
-    assert PodView.of({**manifest, "status": missing}).trouble == 'CreateContainerConfigError: secret "nope" not found'
-    assert PodView.of({**manifest, "status": status(reason="ContainerCreating")}).trouble == ""
-    assert PodView.of({**manifest, "status": {}}).trouble == ""
+
+    def trouble(said: dict[str, Any]) -> str:
+        (view,) = PodView.of({**manifest, "status": said})
+        return view.trouble
+
+    assert trouble(missing) == 'CreateContainerConfigError: secret "nope" not found'
+    assert trouble(status(reason="ContainerCreating")) == trouble({}) == ""
 
 
 def test_a_pod_without_our_annotations_is_read_as_one_that_opens_nothing() -> None:
-    assert PodView.of(pod(labels={}, annotations={})).connections == Connections(0)
+    assert running([pod(labels={}, annotations={})]) == ()
 
 
 def replica_set(replicas: int, *, observed: int = 1) -> dict[str, Any]:
@@ -128,5 +156,5 @@ def job(*conditions: str) -> dict[str, Any]:
     ],
 )
 def test_what_can_still_make_pods_is_counted_whether_or_not_it_has_some(workload: dict[str, Any], makes: bool) -> None:
-    expected = MakerView(part="web", uid="u1", budget="demo/main", connections=Connections(12))
+    expected = MakerView(part="web", uid="u1", budget=MAIN, connections=Connections(12))
     assert makers([workload]) == ((expected,) if makes else ())

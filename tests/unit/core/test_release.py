@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.ledger import Claim, Ledger
 from plimsoll.observed import MakerView, PodView
 from plimsoll.release import orphans, released, strays
 from plimsoll.units import Connections
 
-BUDGET = "demo/main"
+BUDGET = BudgetKey("demo", "main")
 
 
-def pod(uid: str, connections: int = 5, *, budget: str = BUDGET) -> PodView:
+def pod(uid: str, connections: int = 5, *, budget: BudgetKey = BUDGET) -> PodView:
     return PodView(
         namespace="demo",
+        name=f"shop-{uid}",
         service="shop",
         part="web",
         uid=uid,
@@ -21,13 +23,13 @@ def pod(uid: str, connections: int = 5, *, budget: str = BUDGET) -> PodView:
     )
 
 
-def maker(uid: str, *, budget: str = BUDGET) -> MakerView:
+def maker(uid: str, *, budget: BudgetKey = BUDGET) -> MakerView:
     return MakerView(part="web", uid=uid, budget=budget, connections=Connections(5))
 
 
 def ledger(**claims: int) -> Ledger:
     return Ledger(
-        usable=Connections(91),
+        capacity=Connections(91),
         claims=tuple(
             Claim(namespace="demo", name="shop", uid=uid, connections=Connections(connections))
             for uid, connections in claims.items()
@@ -54,7 +56,7 @@ def test_as_long_as_something_can_make_pods_it_stays_as_it_is() -> None:
 
 
 def test_makers_and_pods_at_another_server_do_not_hold_it() -> None:
-    elsewhere = "demo/other"
+    elsewhere = BudgetKey("demo", "other")
     book = ledger(old=15)
     assert after(book, makers=(maker("old", budget=elsewhere),), pods=(pod("old", budget=elsewhere),)) == {}
 

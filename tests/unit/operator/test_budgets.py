@@ -125,8 +125,8 @@ def test_one_that_goes_while_its_server_is_asked_is_tried_again_and_then_gone(op
         return await probe(uri, connect_timeout_seconds=connect_timeout_seconds)
 
     operated._probe = slow  # type: ignore[method-assign]
-    with pytest.raises(NotFound):
-        operated.look(BUDGET)
+    assert operated.look(BUDGET).requeue_after == 0
+    assert operated.look(BUDGET).requeue_after is None
 
 
 def test_a_budget_that_lost_its_status_finds_its_claims_before_anybody_may_grow(operated: Operated) -> None:
