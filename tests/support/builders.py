@@ -79,9 +79,7 @@ def group(name: str = "ocr", *, replicas: int = 1, processes: int = 1, connectio
     }
 
 
-def claim(
-    number: int, connections: int, name: str = "", *, namespace: str = "demo", per_pod: int = 0
-) -> Manifest:
+def claim(number: int, connections: int, name: str = "", *, namespace: str = "demo", per_pod: int = 0) -> Manifest:
     """One entry of a budget's ledger."""
     who = {"namespace": namespace, "name": name or f"s{number}", "uid": uid(number)}
     return who | {"connections": connections, "perPod": per_pod}

@@ -81,7 +81,9 @@ class KubeWorld:
 
     def open_connections(self, budget: str = "") -> int:
         """What the pods that exist could open, to the server of one budget or in all."""
-        return sum(view.connections.count for view in running(self.cluster.of_kind("Pod")) if budget in {"", str(view.budget)})
+        return sum(
+            view.connections.count for view in running(self.cluster.of_kind("Pod")) if budget in {"", str(view.budget)}
+        )
 
     # ---- quota admission
 
@@ -341,7 +343,10 @@ class KubeWorld:
             "Pod",
             meta["namespace"],
             meta["name"],
-            lambda live: {**live, "metadata": {**live["metadata"], "deletionTimestamp": LATER, "deletionGracePeriodSeconds": 30}},
+            lambda live: {
+                **live,
+                "metadata": {**live["metadata"], "deletionTimestamp": LATER, "deletionGracePeriodSeconds": 30},
+            },
         )
 
     # ---- the garbage collector

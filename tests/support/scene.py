@@ -12,8 +12,8 @@ from plimsoll import budget_report
 from plimsoll.accounts import ledgers_of
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
-from plimsoll.decide import Decision, decide
 from plimsoll.budget.demand import Overlap
+from plimsoll.decide import Decision, decide
 from plimsoll.observed import Observed, makers, running
 from plimsoll.render.names import SERVICE_UID
 from plimsoll.report import report
@@ -31,7 +31,14 @@ _MAKERS = {"Deployment", "ReplicaSet", "Job"}
 class Scene:
     """The service ``shop``, its budget ``main`` and what becomes of both."""
 
-    def __init__(self, *, usable: int | None = 91, budget: Manifest | None = None, overlap: Overlap = Overlap.GUARDED, **wishes: Any) -> None:
+    def __init__(
+        self,
+        *,
+        usable: int | None = 91,
+        budget: Manifest | None = None,
+        overlap: Overlap = Overlap.GUARDED,
+        **wishes: Any,
+    ) -> None:
         self.cluster = MemoryCluster()
         self.world = KubeWorld(self.cluster)
         self.now = NOW

@@ -1,5 +1,4 @@
-"""From budgets to ledgers: the claims of each, its capacity where the last reading still counts, and what is claimed of
-the same server in other budgets.
+"""From budgets to ledgers: claims, a capacity where the last reading still counts, and what others claim of the server.
 
 Pure. Used wherever a claim is decided upon or a budget's status is made, so that all count alike.
 """

@@ -140,8 +140,8 @@ def _balanced(
         claimed += f" here and {ledger.elsewhere} in {', '.join(status.shared_with)}, which point at the same server"
     if taken > usable:
         message = (
-            f"{claimed[0].upper()}{claimed[1:]}, and the server gives {gives}: nothing is taken away, but nothing may grow"
-            " until services shrink or the server gives more."
+            f"{claimed[0].upper()}{claimed[1:]}, and the server gives {gives}: nothing is taken away, but nothing may"
+            " grow until services shrink or the server gives more."
         )
         findings = summary(progress=Progress.STALLED, reason=Reason.OVERCOMMITTED, message=message)
         return _concluded(budget, status, findings=findings, now=now)

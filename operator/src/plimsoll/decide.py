@@ -106,8 +106,8 @@ def _lacking(service: FastAPIService) -> str:
         asked = {**workload.resources.get("limits", {}), **workload.resources.get("requests", {})}
         if workload.autoscaling and "cpu" not in asked:
             return (
-                f"{name}: autoscaling aims at a percentage of the CPU that a pod requests, and its resources request none;"
-                " set resources.requests.cpu."
+                f"{name}: autoscaling aims at a percentage of the CPU that a pod requests, and its resources request"
+                " none; set resources.requests.cpu."
             )
     return ""
 
@@ -120,8 +120,8 @@ def _closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
         return waits(Reason.BUDGET_NOT_FOUND, message)
     if not budget.admits(namespace, labels=observed.namespace_labels):
         message = (
-            f"Budget {key} does not allow services of namespace {namespace}; its owner can set allowedNamespaces.from to"
-            " All, or to Selector with labels of that namespace."
+            f"Budget {key} does not allow services of namespace {namespace}; its owner can set allowedNamespaces.from"
+            " to All, or to Selector with labels of that namespace."
         )
         return stalls(Reason.NAMESPACE_NOT_ALLOWED, message)
     return ()
@@ -163,7 +163,7 @@ def _decide_on(observed: Observed) -> Decision:
 
 
 def _fitted(observed: Observed) -> FastAPIService:
-    """The service with the pool that it can have; as its spec says where none fits, so that the refusal explains that."""
+    """The service with the pool that it can have; as its spec says where none fits, and the refusal explains that."""
     service = observed.service
     if service.spec.when_over is WhenOver.REFUSE:
         return service
@@ -186,7 +186,7 @@ def _fitted(observed: Observed) -> FastAPIService:
 
 
 def _accounts(observed: Observed, *, migrating: Connections | None = None) -> tuple[_Account, ...]:
-    """What each budget says to the service; with ``migrating``, to a step that opens nothing else beside what stands."""
+    """What each budget says to the service; with ``migrating``, to a step that opens only that beside what stands."""
     service = observed.service
     ledgers = ledgers_of(observed.budgets, now=observed.now)
     accounts = []
@@ -225,7 +225,8 @@ def _is_open_ended(view: Observed, wanted: Demand) -> bool:
     """Whether nothing that is in force bounds the pods to what was computed for them."""
     if view.overlap is Overlap.GUARDED:
         return unguarded(view)
-    # Nothing but the operator's own order of steps bounds them, so until the last step has come to rest none is taken back.
+    # Nothing but the operator's own order of steps bounds them, so until the last step has come to rest none is taken
+    # back.
     resting = all(each.settled for each in view.deployments()) and not view.terminating()
     pods = {part_of(workload): (workload.replicas, workload.cost.connections) for workload in wanted.workloads}
     for deployment in view.deployments():

@@ -1,8 +1,8 @@
 """The sentences: what does not fit, by how much, and the cheapest change that would.
 
 One place, so that ``kubectl get``, the conditions and the CLI say the same; the admission policy says the first two
-sentences in CEL, and a test holds the two together. Printed from the computation's own terms, never from numbers written
-down a second time.
+sentences in CEL, and a test holds the two together. Printed from the computation's own terms, never from numbers
+written down a second time.
 """
 
 from __future__ import annotations

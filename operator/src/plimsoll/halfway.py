@@ -1,6 +1,7 @@
 """Where to go first when old and new pods fit one after the other, but not side by side.
 
-Used by ``decide``; pure. A step on the way opens nothing more than what stands, in any budget, and makes room for the rest.
+Used by ``decide``; pure. A step on the way opens nothing more than what stands, in any budget, and makes room for the
+rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is between the pods that exist and the pods that are wanted: the worst that can be opened on the way.
 
-Used by ``decide``; pure. Every function looks at one budget: ``observed`` is ``Observed.on`` of its key. The bounds rest
-on what can make pods and on the guards in force, never on how many pods happen to be there: a pod that was evicted a
-moment ago is made again a moment later.
+Used by ``decide``; pure. Every function looks at one budget: ``observed`` is ``Observed.on`` of its key. The bounds
+rest on what can make pods and on the guards in force, never on how many pods happen to be there: a pod that was
+evicted a moment ago is made again a moment later.
 """
 
 from __future__ import annotations

@@ -145,8 +145,9 @@ def _declared(observed: Observed) -> tuple[Finding, ...]:
     if worst.undeclared:
         message = (
             f"A pod of {worst.part} had {worst.undeclared} connections open beyond what it declares, last seen"
-            f" {worst.undeclared_time}: something in it ignores DB_POOL_SIZE or DB_MAX_OVERFLOW, or connects beside its pool"
-            " (then declare that: database.extraPerProcess). Until then as many more are held for every pod."
+            f" {worst.undeclared_time}: something in it ignores DB_POOL_SIZE or DB_MAX_OVERFLOW, or connects"
+            " beside its pool (then declare that: database.extraPerProcess). Until then as many more are held for"
+            " every pod."
         )
         return (
             Finding(

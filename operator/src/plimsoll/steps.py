@@ -1,4 +1,4 @@
-"""One step towards the spec of a service that is granted: which children to apply, overwrite and delete, and in what order.
+"""One step towards the spec of a service that is granted: which children to write and delete, and in what order.
 
 Used by ``decide`` when the claims allow it; pure. The order is that of ADR 4:
 
@@ -91,7 +91,10 @@ def roll_out(observed: Observed, *, parts: frozenset[str] | None = None) -> Step
     ]
     if waiting:
         names = ", ".join(sorted(part_of(workload) for workload in waiting))
-        message = f"Waits until the last change of {names} has come to rest, terminating pods included: nothing else counts them."
+        message = (
+            f"Waits until the last change of {names} has come to rest, terminating pods included: nothing else counts"
+            " them."
+        )
         step = replace(step, findings=waits(Reason.WAITING_FOR_QUIET, message), again_after=2 * SOON_SECONDS)
     return step
 

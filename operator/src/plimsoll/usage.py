@@ -1,7 +1,8 @@
 """Observed against declared: whose the connections are that the server has open, and who opens more than was said.
 
 Pure. Pods set their name as application_name (PGAPPNAME), so a reading of the server tells what each of them holds. The
-line is drawn for pods that keep to their declared pools; this is the check on that, and the list of what nobody declared.
+line is drawn for pods that keep to their declared pools; this is the check on that, and the list of what nobody
+declared.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Services:
         )
 
     async def _settle_claims(self, observed: Observed) -> tuple[Observed, Decision, dict[BudgetKey, Connections]]:
-        """Decides with the budgets as they are now, and writes the claims before anything that needs them is applied."""
+        """Decides with the budgets as they are now, and writes the claims before anything that needs them."""
         service = observed.service
         async with self.book.opened() as pages:
             observed = replace(observed, budgets=tuple(page.budget for page in pages.values()))

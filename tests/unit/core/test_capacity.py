@@ -26,9 +26,7 @@ def of(spec: dict[str, Any] | None = None, **wishes: Any) -> Capacity:
 
 
 def test_a_default_server_gives_what_its_reservations_and_the_budgets_leave() -> None:
-    assert str(of()) == (
-        "100 max_connections − 3 superuser_reserved_connections = 97, − 5 reserve − 1 operator"
-    )
+    assert str(of()) == ("100 max_connections − 3 superuser_reserved_connections = 97, − 5 reserve − 1 operator")
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,6 @@ def test_who_is_refused_keeps_what_the_last_good_state_needs_and_no_more(
     held: int, standing: int, keep: int, expected: int
 ) -> None:
     book = ledger(20, a=held, b=4) if held else ledger(20, b=4)
-    want = Want(
-        uid="a", connections=Connections(17), standing=Connections(standing), keep=Connections(keep)
-    )
+    want = Want(uid="a", connections=Connections(17), standing=Connections(standing), keep=Connections(keep))
     grant = book.grant(want)
     assert (grant.admitted, grant.hold.count) == (False, expected)

@@ -435,7 +435,9 @@ def test_without_its_budget_a_service_waits_and_says_what_is_missing() -> None:
     decision = scene.step()
     assert (dict(decision.claims), decision.step.apply) == ({}, ())
     assert (scene.ready, scene.reason) == ("False", "BudgetNotFound")
-    assert scene.message == ("There is no ConnectionBudget platform/main; create it, or correct the budgetRef that names it.")
+    assert scene.message == (
+        "There is no ConnectionBudget platform/main; create it, or correct the budgetRef that names it."
+    )
     assert scene.condition("Reconciling")["status"] == "True"
 
 

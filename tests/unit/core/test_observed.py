@@ -59,7 +59,8 @@ def test_a_deployment_that_is_stuck_says_so_in_the_controllers_words() -> None:
 
 def pod(phase: str = "Running", **metadata: Any) -> dict[str, Any]:
     return {
-        "metadata": {"namespace": "demo", "name": "shop-web-1", "labels": LABELS, "annotations": ANNOTATIONS} | metadata,
+        "metadata": {"namespace": "demo", "name": "shop-web-1", "labels": LABELS, "annotations": ANNOTATIONS}
+        | metadata,
         "status": {"phase": phase},
     }
 

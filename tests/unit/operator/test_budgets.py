@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plimsoll.errors import Forbidden, NotFound, ProbeFailed
+from plimsoll.errors import Forbidden, ProbeFailed
 from support.builders import budget_manifest
 from support.operated import BUDGET, PASSWORD, SHOP, facts, refusing, secret
 

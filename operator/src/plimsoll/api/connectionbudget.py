@@ -69,9 +69,9 @@ class ConnectionBudgetSpec(Wire):
     """Connections kept for people, backups and monitors: never given to services."""
 
     margin: Count | None = None
-    """Connections kept for what no quota can see: a pod deleted by force whose process lives on, the backend of a killed
-    client that still works, two pods let in at the same moment. Left out, the dearest pod of any service that holds a
-    claim, one time.
+    """Connections kept for what no quota can see: a pod deleted by force whose process lives on, the backend of a
+    killed client that still works, two pods let in at the same moment. Left out, the dearest pod of any service that
+    holds a claim, one time.
     """
 
     clients: Annotated[tuple[Client, ...], Field(max_length=64)] = Field(
@@ -126,8 +126,8 @@ class ServerStatus(Wire):
     """PostgreSQL's own identity of the database cluster; a standby and a clone share it."""
 
     started_time: str = Field(default="", max_length=40)
-    """When the server was started, by its own clock. With the identifier above it tells whether two budgets point at one
-    server.
+    """When the server was started, by its own clock. With the identifier above it tells whether two budgets point at
+    one server.
     """
 
     observed_time: str = Field(json_schema_extra={"format": "date-time"})

@@ -94,8 +94,8 @@ KINDS: Final = (
             ),
             "self.allowedNamespaces.from == 'Selector' ? has(self.allowedNamespaces.selector)"
             " && self.allowedNamespaces.selector.matchLabels.size() > 0 : !has(self.allowedNamespaces.selector)": (
-                "allowedNamespaces: from: Selector needs a selector with at least one label in matchLabels, and the others"
-                " take none"
+                "allowedNamespaces: from: Selector needs a selector with at least one label in matchLabels, and the"
+                " others take none"
             ),
         },
     ),
@@ -133,8 +133,9 @@ KINDS: Final = (
             "self.additionalDatabases.all(d, self.env.all(e,"
             " !e.name.startsWith(d.name.upperAscii().replace('-', '_') + '_D') ||"
             " !e.name.matches('_(DATABASE_URL|DB_POOL_SIZE|DB_MAX_OVERFLOW)$')))": (
-                "env: NAME_DATABASE_URL, NAME_DB_POOL_SIZE and NAME_DB_MAX_OVERFLOW of an additional database are set by the"
-                " operator; change the field that they come from, or map them: MYAPP_POOL_SIZE: $(ORDERS_DB_POOL_SIZE)"
+                "env: NAME_DATABASE_URL, NAME_DB_POOL_SIZE and NAME_DB_MAX_OVERFLOW of an additional database are set"
+                " by the operator; change the field that they come from, or map them:"
+                " MYAPP_POOL_SIZE: $(ORDERS_DB_POOL_SIZE)"
             ),
         },
         object_rules={

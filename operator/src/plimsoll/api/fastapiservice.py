@@ -77,7 +77,7 @@ class Expose(Wire):
 
 
 class Autoscaling(Wire):
-    """A HorizontalPodAutoscaler for the workload. Its connections are claimed for maxReplicas, so that it always fits."""
+    """A HorizontalPodAutoscaler for the workload. Connections are claimed for maxReplicas, so that it always fits."""
 
     min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """The fewest pods."""
@@ -105,8 +105,8 @@ class Web(Wire):
 
     restarting_workers: Annotated[int, Field(ge=0, le=MOST_PROCESSES)] = 0
     """Server processes that exist beside the others while the server restarts its own: the number of workers where
-    gunicorn is told to reload (HUP), which starts the new ones first. uvicorn and plimsoll_runtime replace one after the
-    other, and need none.
+    gunicorn is told to reload (HUP), which starts the new ones first. uvicorn and plimsoll_runtime replace one after
+    the other, and need none.
     """
 
     command: Argv = ()
@@ -164,8 +164,8 @@ class Pool(Wire):
     """Connections that the pool keeps; given as DB_POOL_SIZE."""
 
     min_size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] | None = None
-    """With whenOver: ShrinkPool, the smallest pool that is still worth running: one that is too small makes requests wait
-    for connections, which is an outage of its own kind. Left out: half of size, rounded up.
+    """With whenOver: ShrinkPool, the smallest pool that is still worth running: one that is too small makes requests
+    wait for connections, which is an outage of its own kind. Left out: half of size, rounded up.
     """
 
     max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
@@ -202,8 +202,8 @@ class AdditionalDatabase(Wire):
     """A further database that the same processes connect to, with a budget of its own."""
 
     name: Annotated[DnsLabel, Field(max_length=20)]
-    """Name of it, unique in the service. In capitals, with underscores, it begins the names of its environment variables:
-    orders gives ORDERS_DATABASE_URL, ORDERS_DB_POOL_SIZE and ORDERS_DB_MAX_OVERFLOW.
+    """Name of it, unique in the service. In capitals, with underscores, it begins the names of its environment
+    variables: orders gives ORDERS_DATABASE_URL, ORDERS_DB_POOL_SIZE and ORDERS_DB_MAX_OVERFLOW.
     """
 
     budget_ref: BudgetRef
@@ -304,8 +304,8 @@ class FastAPIServiceSpec(Wire):
     """Further databases of the same processes. The service is rolled out when every budget has room for it."""
 
     when_over: WhenOver = WhenOver.REFUSE
-    """What becomes of it when it does not fit. Refuse: it is not rolled out, and what runs keeps running. ShrinkPool: it
-    gets the largest pool between pool.minSize and pool.size with which it fits, and more when there is room again.
+    """What becomes of it when it does not fit. Refuse: it is not rolled out, and what runs keeps running. ShrinkPool:
+    it gets the largest pool between pool.minSize and pool.size with which it fits, and more when there is room again.
     """
 
     migrations: Migrations | None = None

@@ -5,7 +5,8 @@ it uses on that server; how many pods may exist at once, terminating ones includ
 
 - ``Guarded``: replicas + maxSurge. A ResourceQuota on the workload's own PriorityClass holds it, since the API server
   charges a pod to its quota until it is gone.
-- ``Counted``: nothing holds it but the operator's own order of steps, so what can happen within one termination is added.
+- ``Counted``: nothing holds it but the operator's own order of steps, so what can happen within one termination is
+added.
 
 A migration runs beside the old pods and adds its own.
 """

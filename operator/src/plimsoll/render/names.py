@@ -25,8 +25,8 @@ SERVICE: Final = f"{GROUP}/service"
 SERVICE_NAMESPACE: Final = f"{GROUP}/namespace"
 SERVICE_UID: Final = f"{GROUP}/uid"
 CONNECTIONS: Final = f"{GROUP}/connections"
-"""Annotation of every pod: the connections that it can open, by budget: ``demo/main=5,demo/orders=2``. The ledger can be
-rebuilt from it.
+"""Annotation of every pod: the connections that it can open, by budget: ``demo/main=5,demo/orders=2``. The ledger can
+be rebuilt from it.
 """
 
 RENDERED: Final = f"{GROUP}/rendered"
