@@ -6,8 +6,9 @@ The only module that talks to a database. Its errors never repeat the URI, which
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from plimsoll.budget.capacity import ServerFacts
@@ -45,6 +46,7 @@ async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
             async with connection, connection.cursor(row_factory=class_row(ServerFacts)) as cursor:
                 await cursor.execute(_SQL.encode())
                 facts = await cursor.fetchone()
+                identifier = await _identifier(connection)
     except TimeoutError:
         raise ProbeFailed(f"The server did not answer within {2 * connect_timeout_seconds} s.") from None
     except psycopg.OperationalError as error:
@@ -55,7 +57,16 @@ async def probe(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
         ) from None
     if facts is None:
         raise ProbeFailed("The server did not answer with its limits.")
-    return facts
+    return replace(facts, system_identifier=identifier)
+
+
+async def _identifier(connection: psycopg.AsyncConnection[Any]) -> str:
+    """Which database cluster this is; empty where a provider keeps that to itself, and two budgets count apart."""
+    try:
+        row = await (await connection.execute("SELECT system_identifier::text FROM pg_control_system()")).fetchone()
+    except psycopg.errors.InsufficientPrivilege:
+        return ""
+    return str(row[0]) if row else ""
 
 
 def _hides_a_password(uri: str) -> bool:

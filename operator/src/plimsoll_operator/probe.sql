@@ -9,7 +9,6 @@ SELECT current_setting('server_version')                                        
        coalesce(current_setting('reserved_connections', true)::int, 0)            AS reserved,
        CASE WHEN r.rolsuper THEN NULL ELSE nullif(r.rolconnlimit, -1) END         AS role_limit,
        CASE WHEN r.rolsuper THEN NULL ELSE nullif(d.datconnlimit, -1) END         AS database_limit,
-       (SELECT system_identifier::text FROM pg_control_system())                  AS system_identifier,
        to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started,
        (SELECT coalesce(jsonb_object_agg(c.application_name, c.count), '{}')
           FROM (SELECT coalesce(a.application_name, '') AS application_name, count(*)

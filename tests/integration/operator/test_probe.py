@@ -111,11 +111,37 @@ def test_every_client_counts_once_whoever_asks_and_nobody_else_does(server: Priv
         assert read(server.url(user=asking)).live == 6
 
 
+def test_clients_are_told_apart_by_their_application_name_whoever_asks(server: PrivatePostgres) -> None:
+    with ExitStack() as stack:
+        for name in ("shop-web-1", "shop-web-1", "pgbackrest"):
+            stack.enter_context(psycopg.connect(server.url(user="owner"), application_name=name))
+        assert dict(read(server.url(user="bare")).backends) == {"shop-web-1": 2, "pgbackrest": 1}
+
+
+def test_any_role_learns_which_database_cluster_it_is_and_since_when_it_runs(server: PrivatePostgres) -> None:
+    facts = read(server.url(user="bare"))
+    rows = server.execute(
+        "SELECT system_identifier::text, date_trunc('second', pg_postmaster_start_time() AT TIME ZONE 'UTC')::text"
+        " FROM pg_control_system()"
+    )
+    assert (facts.system_identifier, facts.started[:19].replace("T", " ")) == tuple(rows[0])
+    assert facts.started.endswith("Z")
+
+
+def test_where_a_provider_hides_the_identifier_the_rest_is_read_all_the_same(server: PrivatePostgres) -> None:
+    server.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", database="app")
+    try:
+        facts = read(server.url(user="bare"))
+    finally:
+        server.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC", database="app")
+    assert (facts.system_identifier, facts.max_connections) == ("", SLOTS)
+
+
 def test_what_it_makes_of_the_server_is_what_an_ordinary_role_can_really_open(server: PrivatePostgres) -> None:
     spec = ConnectionBudgetSpec.model_validate({"secretRef": {"name": "x"}, "reserve": 0})
-    usable = capacity(facts=read(server.url(user="bare")), spec=spec).usable.count
+    gives = capacity(facts=read(server.url(user="bare")), spec=spec).connections.count
     with ExitStack() as stack:
-        crowd(stack, server, user="bare", count=usable)
+        crowd(stack, server, user="bare", count=gives)
         read(server.url(user="bare"))  # the last slot is the operator's own
         crowd(stack, server, user="bare", count=1)
         with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
