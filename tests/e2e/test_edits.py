@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.kube import condition
+from support.kube import KubectlError, condition
 from support.stage import SERVICE, staged
 from support.story import OPERATOR_NAMESPACE
 from support.witness import PodWitness
@@ -30,23 +30,35 @@ def served(stage) -> bool:
         return client.get("reports/count").status_code == 200
 
 
-def test_an_edit_that_does_not_fit_keeps_what_runs_and_says_so(stage):
+def test_an_edit_that_does_not_fit_is_refused_by_the_api_server_with_the_sum(stage):
+    before = stage.service()["metadata"]["generation"]
+    with pytest.raises(KubectlError) as refused:
+        stage.edit({"database": {"pool": {"size": 40}}})
+    print(f"\n{refused.value}")
+    # (2 + 1) × 40 + (1 + 1) × 2 + 1 = 125, and one of its pods is the margin
+    assert "Needs 125 connections: web (2 + 1 surge) pods × 1 process × 40 pool = 120" in str(refused.value)
+    assert f"Budget {stage.namespace}/main has 51 free for it: 91 − 40 margin." in str(refused.value)
+    assert stage.service()["metadata"]["generation"] == before
+
+
+def test_what_does_not_fit_and_passes_the_api_server_keeps_what_runs_and_says_so(stage, kube):
+    """`kubectl scale` writes a subresource of which the policy sees nothing but the number."""
     pods = set(stage.children("pods"))
     generations = {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()}
-    stage.edit({"database": {"pool": {"size": 40}}})
+    kube.run("scale", SERVICE, "captions", "--replicas=40", f"--namespace={stage.namespace}")
     message = stage.says("OverBudget")
     print(f"\n{message}")
-    # (2 + 1) × 40 + (1 + 1) × 2 + 1 = 125; what fits is the largest n with 3n + 5 ≤ 91.
-    assert "Needs 125 connections" in message
-    assert "has 91 free for it of 91 usable" in message
-    assert "What would fit: database.pool.size 28 with maxOverflow 0." in message
+    # (40 + 1) × 5 + (1 + 1) × 2 + 1 = 210
+    assert "Needs 210 connections: web (40 + 1 surge) pods × 1 process × 5 pool = 205" in message
+    assert "has 86 free for it: 91 − 5 margin" in message
+    assert "What would fit: database.pool.size 2 with maxOverflow 0." in message
     assert set(stage.children("pods")) == pods
     assert {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()} == generations
-    assert stage.claim() in {19, 20}, "what stands may come to 3 × 5 + 2 × 2, and no migration is due"
+    assert stage.claim() == 20, "what the last good state holds, its migration included"
     assert stage.service()["status"]["readyPods"] == "3/3"
     assert served(stage)
 
-    stage.edit({"database": {"pool": {"size": 5}}})
+    kube.run("scale", SERVICE, "captions", "--replicas=2", f"--namespace={stage.namespace}")
     stage.ready()
     assert set(stage.children("pods")) == pods, "taking the edit back rolled something out"
 

@@ -97,8 +97,10 @@ def needs(wanted: Demand) -> str:
 
 
 def has_free(key: BudgetKey, *, ledger: Ledger, want: Want) -> str:
-    """What there is for it."""
-    return f"Budget {key} has {ledger.room_for(want)} free for it of {ledger.usable_with(want)} usable."
+    """What there is for it, and what became of the rest."""
+    less = ((ledger.margin_for(want), "margin"), (ledger.held_by_others(want.uid), "held by others"))
+    terms = "".join(f" − {count} {label}" for count, label in less if count)
+    return f"Budget {key} has {ledger.room_for(want)} free for it: {ledger.capacity or 0}{terms}."
 
 
 def over_budget(service: FastAPIService, key: BudgetKey, *, ledger: Ledger, want: Want) -> str:

@@ -50,7 +50,7 @@ def test_the_refusal_of_the_common_default_says_sum_room_holders_miscount_and_re
     service = a_service(replicas=1, workers=4, pool=10, overflow=20)
     assert sentence(service, book(60, held=31)) == (
         "Needs 240 connections: web (1 + 1 surge) pods × 4 processes × (10 pool + 20 overflow) = 240."
-        " Budget demo/main has 60 free for it of 91 usable. Held: 31 by demo/other."
+        " Budget demo/main has 60 free for it: 91 − 31 held by others. Held: 31 by demo/other."
         " One pod looks like 4 × 10 = 40, but every process has its own pool and max_overflow opens connections too:"
         " 4 × (10 + 20) = 120."
         " What would fit: database.pool.size 7 with maxOverflow 0."
@@ -59,7 +59,7 @@ def test_the_refusal_of_the_common_default_says_sum_room_holders_miscount_and_re
 
 def test_the_margin_is_that_of_the_pods_it_asks_for() -> None:
     service = a_service(replicas=1, workers=4, pool=10)
-    assert "has 51 free for it of 51 usable" in sentence(service, book(91, margin=None))
+    assert "has 51 free for it: 91 − 40 margin." in sentence(service, book(91, margin=None))
 
 
 def test_only_the_largest_holders_are_named() -> None:

@@ -105,14 +105,19 @@ class Ledger:
         """What the service of this uid holds now."""
         return total(claim.connections for claim in self.claims if claim.uid == uid)
 
-    def usable_with(self, want: Want) -> Connections:
-        """What can be claimed in all, when the service has the pods that it wants: a dear pod widens the margin."""
-        return NONE if self.capacity is None else self.capacity.minus(self._margin_with(want.per_pod, uid=want.uid))
+    def held_by_others(self, uid: str) -> Connections:
+        """What everybody else holds of this server, in whichever budget."""
+        return total(claim.connections for claim in self.claims if claim.uid != uid) + self.elsewhere
+
+    def margin_for(self, want: Want) -> Connections:
+        """The margin when the service has the pods that it wants: a dear pod widens it."""
+        return self._margin_with(want.per_pod, uid=want.uid)
 
     def room_for(self, want: Want) -> Connections:
-        """What the others leave to a service; nothing while the server's limits are unknown."""
-        others = total(claim.connections for claim in self.claims if claim.uid != want.uid)
-        return self.usable_with(want).minus(others + self.elsewhere)
+        """What margin and others leave to a service; nothing while the server's limits are unknown."""
+        if self.capacity is None:
+            return NONE
+        return self.capacity.minus(self.margin_for(want) + self.held_by_others(want.uid))
 
     def grant(self, want: Want) -> Grant:
         """Decides what a service may hold.
