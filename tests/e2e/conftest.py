@@ -40,6 +40,18 @@ def images():
 def kube(images):
     """The cluster, with the chart installed."""
     kube = Kube()
+    install(kube, images)
+    return kube
+
+
+@pytest.fixture
+def operator(kube, images):
+    """Installs the chart again with other values; without any, as it was."""
+    return lambda *values: install(kube, images, *values)
+
+
+def install(kube: Kube, images: Images, *chosen: str) -> None:
+    """``helm upgrade --install`` with these values and the images of this run, and waits for the operator."""
     repository, _, tag = images.operator.rpartition(":")
     helm = (
         "helm",
@@ -51,11 +63,11 @@ def kube(images):
         OPERATOR_NAMESPACE,
         "--create-namespace",
     )
-    values = ("--set", f"image.repository={repository}", "--set", f"image.tag={tag}")
+    values = [f"image.repository={repository}", f"image.tag={tag}", *chosen]
+    values = [word for value in values for word in ("--set", value)]
     done = subprocess.run([*helm, *values], capture_output=True, text=True, check=False, env=kube.environment)
     assert done.returncode == 0, done.stderr
     kube.until("the operator is up", lambda: operator_is_up(kube), within=120)
-    return kube
 
 
 def operator_is_up(kube: Kube) -> bool:

@@ -41,8 +41,8 @@ class Kube:
         self.kubeconfig = kubeconfig or Path(os.environ["KUBECONFIG"])
         self.environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
 
-    def run(self, *arguments: str, stdin: str | None = None, seconds: float = 60) -> str:
-        """``kubectl …``; its output."""
+    def run(self, *arguments: str, stdin: str | None = None, seconds: float = 60, ok: tuple[int, ...] = (0,)) -> str:
+        """``kubectl …``; its output, where it ends with one of the codes ``ok``."""
         try:
             done = subprocess.run(
                 ["kubectl", *arguments],
@@ -55,7 +55,7 @@ class Kube:
             )
         except subprocess.TimeoutExpired:
             raise KubectlError(f"kubectl {' '.join(arguments)}: no answer within {seconds} s") from None
-        if done.returncode:
+        if done.returncode not in ok:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 

@@ -35,6 +35,8 @@ class Seen:
     name: str
     part: str
     connections: int
+    """What it could open, to all its servers together."""
+
     leaving: bool
     over: bool
     """Gone, or its containers have ended: it can hold no connection."""
@@ -96,7 +98,8 @@ class PodWitness(_Witness):
     def _take(self, line: str) -> bool:
         event, name, part, connections, leaving, phase = line.split("|")
         over = event == "DELETED" or phase in {"Succeeded", "Failed"}
-        seen = Seen(name, part, int(connections or 0), bool(leaving), over)
+        opens = sum(int(each.rpartition("=")[2]) for each in connections.split(",") if each)
+        seen = Seen(name, part, opens, bool(leaving), over)
         before = self.moments[-1][1] if self.moments else {}
         self.moments.append((time.time(), {**before, name: seen}))
         return True
