@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.kube import KubectlError, condition
-from support.stage import BUDGET, SERVICE, pick, staged, without_node_port
+from support.stage import BUDGET, SERVICE, pick, set_up, staged, without_node_port
 from support.story import OPERATOR_NAMESPACE
 from support.witness import ConnectionWitness, PodWitness
 
@@ -150,9 +150,9 @@ def counted(kube, images, operator):
     kube.run("create", "namespace", namespace)
     operator("overlap=Counted", f"watchNamespaces={{{namespace}}}", "admission.enabled=false")
     try:
-        with staged(kube, namespace, images, change=with_short_grace) as stage:
-            yield stage
+        yield set_up(kube, namespace, images, change=with_short_grace)
     finally:
+        kube.delete("namespace", namespace)
         operator()
 
 
