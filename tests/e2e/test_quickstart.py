@@ -33,7 +33,8 @@ def test_kubectl_get_answers_whether_it_is_up_whether_it_fits_and_how_full_the_s
     budget = rows["demo/connectionbudget.plimsoll.dev/main"]
     service = rows["demo/fastapiservice.plimsoll.dev/captions"]
 
-    # 86 = 100 max_connections − 3 for superusers − 5 reserve − 1 operator − 5 margin, a web pod; 20 = 3 pods × 5 + 2 pods × 2 + migration 1.
+    # 86 = 100 max_connections − 3 for superusers − 5 reserve − 1 operator − 5 margin, which is one web pod;
+    # 20 = 3 pods × 5 + 2 pods × 2 + migration 1.
     expected = {"READY": "True", "USABLE": "86", "CLAIMED": "20", "FREE": "66", "LOAD": "23%", "REASON": "Observed"}
     assert {head: budget[head] for head in expected} == expected
     assert 0 < int(budget["LIVE"]) <= 20
