@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.accounts import ledgers_of
+from plimsoll.accounts import ledgers_of, with_ledger
 from plimsoll.api.fastapiservice import WhenOver
 from plimsoll.budget.demand import Demand, Overlap, demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
@@ -89,7 +89,10 @@ def decide(observed: Observed) -> Decision:
         # One step at a time: until the controller knows of the last one, it may still act on the one before.
         return Decision(service=service, requeue_after=UNSETTLED_SECONDS)
     fitted = _fitted(observed)
-    return _decide_on(replace(observed, service=fitted))
+    decision = _decide_on(replace(observed, service=fitted))
+    if fitted != service and decision.requeue_after is None:  # more room may be there already, and wait for its rest
+        decision = replace(decision, requeue_after=float(REST_SECONDS))
+    return decision
 
 
 def after_refusal(decision: Decision, refusal: Terminal | Forbidden) -> Decision:
@@ -178,8 +181,9 @@ def _fitted(observed: Observed) -> FastAPIService:
     )
 
     def fits(size: int) -> bool:
+        """Whether it fits in the end; that it may have to go there by a step in between is no reason for less."""
         trial = replace(observed, service=with_pool(service, size=size))
-        return all(account.grant.admitted for account in _accounts(trial))
+        return all(each.grant.admitted or each.wanted.connections <= each.grant.free for each in _accounts(trial))
 
     size = fit(wish, fits=fits)
     return with_pool(service, size=size) if size else service
@@ -188,19 +192,21 @@ def _fitted(observed: Observed) -> FastAPIService:
 def _accounts(observed: Observed, *, migrating: Connections | None = None) -> tuple[_Account, ...]:
     """What each budget says to the service; with ``migrating``, to a step that opens only that beside what stands."""
     service = observed.service
-    ledgers = ledgers_of(observed.budgets, now=observed.now)
+    budgets = {budget.key: budget for budget in observed.budgets}
     accounts = []
     for key in service.budget_keys:
-        budget, view = observed.budget(key), observed.on(key)
-        if budget is None:
-            continue
+        budget, view = budgets[key], observed.on(key)
+        ledger = ledgers_of(budgets.values(), now=observed.now)[key]
         wanted = demand(service, key, overlap=observed.overlap)
-        want = _want(view, wanted, budget=budget, ledger=ledgers[key], own=key == service.budget_key)
+        want = _want(view, wanted, budget=budget, ledger=ledger, own=key == service.budget_key)
         if migrating is not None:
             more = migrating if key == service.budget_key else NONE
             want = replace(want, connections=want.standing + more)
-        grant = ledgers[key].grant(want)
-        accounts.append(_Account(budget=budget, ledger=ledgers[key], view=view, wanted=wanted, want=want, grant=grant))
+        grant = ledger.grant(want)
+        account = _Account(budget=budget, ledger=ledger, view=view, wanted=wanted, want=want, grant=grant)
+        accounts.append(account)
+        # Another of its budgets may point at the same server: what it is granted here is gone there.
+        budgets[key] = with_ledger(budget, ledger.with_claim(_claim(account)))
     return tuple(accounts)
 
 
@@ -236,25 +242,26 @@ def _is_open_ended(view: Observed, wanted: Demand) -> bool:
 
 
 def _claims(accounts: Iterable[_Account], *, refused: bool = False) -> dict[BudgetKey, Claim]:
-    claims = {}
-    for account in accounts:
-        meta, grant = account.view.service.metadata, account.grant
-        hold = account.ledger.kept(account.want) if refused else grant.hold
-        arithmetic = (
-            str(account.wanted)
-            if hold == account.wanted.connections
-            else f"held while pods change or wait; the spec asks for {account.wanted}"
-        )
-        dearest = max((account.view.dearest(part) for part in account.view.parts()), default=NONE)
-        claims[account.budget.key] = Claim(
-            namespace=meta.namespace,
-            name=meta.name,
-            uid=meta.uid,
-            connections=hold,
-            per_pod=dearest if refused else account.want.per_pod,
-            arithmetic=arithmetic[:1024],
-        )
-    return claims
+    return {account.budget.key: _claim(account, refused=refused) for account in accounts}
+
+
+def _claim(account: _Account, *, refused: bool = False) -> Claim:
+    meta, view = account.view.service.metadata, account.view
+    hold = account.ledger.kept(account.want) if refused else account.grant.hold
+    arithmetic = (
+        str(account.wanted)
+        if hold == account.wanted.connections
+        else f"held while pods change or wait; the spec asks for {account.wanted}"
+    )
+    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
+    return Claim(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        connections=hold,
+        per_pod=dearest if refused else account.want.per_pod,
+        arithmetic=arithmetic[:1024],
+    )
 
 
 def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]) -> Decision:

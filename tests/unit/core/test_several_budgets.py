@@ -1,0 +1,117 @@
+"""Services that claim from several budgets, and pools that shrink to fit: decided and carried out, as in a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.builders import budget_manifest, claim
+from support.scene import Scene
+
+
+def others(connections: int, *, usable: int = 91) -> dict[str, object]:
+    """A budget in which others hold so many connections."""
+    return budget_manifest(usable=usable, claims=(claim(9, connections, "other"),))
+
+
+def database(name: str = "orders", *, budget: str = "other", size: int = 3) -> dict[str, Any]:
+    return {"name": name, "budgetRef": {"name": budget}, "secretRef": {"name": f"{name}-db"}, "poolSize": size}
+
+
+def second_budget(scene: Scene, *, usable: int, same_server: bool = False) -> None:
+    """A second budget, on a server of its own or on that of the first."""
+    scene.cluster.put(budget_manifest(name="other", usable=usable))
+    if same_server:
+        for name in ("main", "other"):
+            server = scene.cluster.read("ConnectionBudget", "demo", name)["status"]["server"]
+            one = {**server, "systemIdentifier": "7", "startedTime": "2026-01-01T00:00:00.5Z"}
+            scene.cluster.edit_status("ConnectionBudget", "demo", name, server=one)
+
+
+def test_a_service_of_two_databases_claims_from_both_budgets() -> None:
+    scene = Scene(replicas=2, pool=5, additionalDatabases=[database(size=3)])
+    second_budget(scene, usable=9)
+    scene.settle()
+    assert (scene.ready, scene.claim, scene.claim_on("demo", "other")) == ("True", 15, 9)
+    template = scene.child("Deployment", "shop-web")["spec"]["template"]
+    assert template["metadata"]["annotations"]["plimsoll.dev/connections"] == "demo/main=5,demo/other=3"
+    assert {"name": "ORDERS_DB_POOL_SIZE", "value": "3"} in template["spec"]["containers"][0]["env"]
+
+
+def test_who_is_refused_by_one_budget_takes_nothing_more_from_the_other() -> None:
+    scene = Scene(replicas=2, pool=5, additionalDatabases=[database(size=3)])
+    second_budget(scene, usable=8)
+    scene.settle()
+    assert (scene.reason, scene.claim, scene.claim_on("demo", "other")) == ("OverBudget", 0, 0)
+    assert "Budget demo/other has 8 free for it" in scene.message
+
+
+@pytest.mark.parametrize(("usable", "fits"), [(24, True), (23, False)])
+def test_two_budgets_of_one_server_are_one_for_the_service_that_claims_from_both(usable: int, fits: bool) -> None:
+    scene = Scene(usable=usable, replicas=2, pool=5, additionalDatabases=[database(size=3)])
+    second_budget(scene, usable=usable, same_server=True)
+    scene.settle()
+    assert (scene.ready, scene.claim + scene.claim_on("demo", "other")) == (("True", 24) if fits else ("False", 0))
+
+
+def test_a_database_that_is_given_up_is_counted_until_no_pod_connects_to_it() -> None:
+    scene = Scene(replicas=2, pool=5, additionalDatabases=[database(size=3)])
+    second_budget(scene, usable=9)
+    scene.settle()
+    scene.edit(additionalDatabases=[])
+    scene.step()
+    assert scene.claim_on("demo", "other") == 9
+
+
+# ---- a pool that shrinks to fit
+
+SHRINKS: dict[str, Any] = {"pool": 10, "whenOver": "ShrinkPool"}
+
+
+def pool_of(scene: Scene) -> str:
+    env = scene.child("Deployment", "shop-web")["spec"]["template"]["spec"]["containers"][0]["env"]
+    return next(str(each["value"]) for each in env if each["name"] == "DB_POOL_SIZE")
+
+
+def test_a_pool_shrinks_to_the_largest_that_fits_and_says_so() -> None:
+    scene = Scene(budget=others(70), replicas=2, **SHRINKS)
+    scene.settle()
+    assert (scene.ready, scene.claim, pool_of(scene), scene.status["plan"]["poolSize"]) == ("True", 21, "7", 7)
+    granted = scene.condition("BudgetGranted")
+    assert (granted["status"], granted["reason"]) == ("True", "ShrunkToFit")
+    assert "a pool of 10 does not fit now, so each process has 7" in granted["message"]
+
+
+def test_but_never_below_its_floor() -> None:
+    scene = Scene(budget=others(78), replicas=2, **SHRINKS)
+    scene.settle()
+    assert (scene.reason, scene.claim) == ("OverBudget", 0)
+    assert "Not even a pool of 5, its smallest, fits." in scene.message
+
+
+def test_more_replicas_make_room_for_themselves_by_smaller_pools() -> None:
+    scene = Scene(usable=40, replicas=2, **SHRINKS)
+    scene.settle()
+    assert (scene.claim, pool_of(scene)) == (30, "10")
+    scene.edit(replicas=5)
+    scene.settle(steps=60)
+    assert (scene.ready, pool_of(scene), scene.claim) == ("True", "6", 36)
+
+
+def test_what_comes_free_is_given_back_when_the_pool_has_rested() -> None:
+    scene = Scene(budget=others(70), replicas=2, **SHRINKS)
+    scene.settle()
+    scene.cluster.edit_status("ConnectionBudget", "demo", "main", claims=[claim(1, 21, "shop", per_pod=7)])
+    scene.settle()
+    assert pool_of(scene) == "7", "not at once"
+    scene.now = "2026-01-01T12:01:00Z"
+    scene.settle()
+    assert (scene.ready, pool_of(scene), scene.claim) == ("True", "10", 30)
+
+
+def test_a_server_that_shrank_does_not_shrink_a_pool_that_runs() -> None:
+    scene = Scene(replicas=2, **SHRINKS)
+    scene.settle()
+    scene.cluster.edit_status("ConnectionBudget", "demo", "main", capacity=12)
+    scene.settle()
+    assert (scene.ready, pool_of(scene), scene.claim) == ("True", "10", 30)
