@@ -32,7 +32,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from plimsoll import decide, steps
+from plimsoll import grants, steps
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.budget.capacity import ServerFacts
@@ -435,8 +435,8 @@ def _claim_after_the_workload() -> ExitStack:
 def _only_the_end() -> ExitStack:
     """A claim is the demand of the spec, or what the pods could open that exist, whichever is more."""
     return _patched(
-        (decide, "on_the_way", lambda _, wanted: wanted.connections),
-        (decide, "all_standing", lambda observed: observed.live()),
+        (grants, "on_the_way", lambda _, wanted: wanted.connections),
+        (grants, "all_standing", lambda observed: observed.live()),
     )
 
 

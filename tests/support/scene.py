@@ -77,7 +77,11 @@ class Scene:
         for _ in range(steps):
             decision = self.step()
             assert self.world.run()
-            if not decision.step.apply and not decision.step.delete and decision.requeue_after in {None, 10.0, 30.0, 60.0}:
+            if (
+                not decision.step.apply
+                and not decision.step.delete
+                and decision.requeue_after in {None, 10.0, 30.0, 60.0}
+            ):
                 return decision
         raise AssertionError(f"still under way: {self.reason}: {self.message}")
 

@@ -16,26 +16,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.accounts import ledgers_of, with_ledger
 from plimsoll.api.fastapiservice import WhenOver
-from plimsoll.budget.demand import Demand, Overlap, demand
+from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
-from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
 from plimsoll.errors import Forbidden
 from plimsoll.explain import beside_what_runs, over_budget, with_pool
+from plimsoll.grants import Account, accounts_of, claims_of
 from plimsoll.halfway import halfway
-from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, standing, undeclared, unguarded
+from plimsoll.overlap import standing
 from plimsoll.render import migration
 from plimsoll.steps import Step, lowered_guards, roll_out
-from plimsoll.units import NONE, Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService, JobGroup, Web
     from plimsoll.api.meta import BudgetKey
+    from plimsoll.budget.ledger import Claim
     from plimsoll.errors import Terminal
     from plimsoll.observed import Observed
 
@@ -63,18 +61,6 @@ class Decision:
     step: Step = field(default_factory=Step)
     findings: tuple[Finding, ...] = ()
     requeue_after: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Account:
-    """What one budget has to say."""
-
-    budget: ConnectionBudget
-    ledger: Ledger
-    view: Observed
-    wanted: Demand
-    want: Want
-    grant: Grant
 
 
 def decide(observed: Observed) -> Decision:
@@ -132,11 +118,11 @@ def _closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
 
 def _decide_on(observed: Observed) -> Decision:
     service = observed.service
-    accounts = _accounts(observed)
+    accounts = accounts_of(observed)
     refusing = next((each for each in accounts if not each.grant.admitted), None)
     if refusing is None:
-        return _from_step(observed, roll_out(observed), claims=_claims(accounts))
-    claims = _claims(accounts, refused=True)
+        return _from_step(observed, roll_out(observed), claims=claims_of(accounts))
+    claims = claims_of(accounts, refused=True)
     key = refusing.budget.key
     if refusing.ledger.capacity is None:
         reading = next(
@@ -183,85 +169,10 @@ def _fitted(observed: Observed) -> FastAPIService:
     def fits(size: int) -> bool:
         """Whether it fits in the end; that it may have to go there by a step in between is no reason for less."""
         trial = replace(observed, service=with_pool(service, size=size))
-        return all(each.grant.admitted or each.wanted.connections <= each.grant.free for each in _accounts(trial))
+        return all(each.grant.admitted or each.wanted.connections <= each.grant.free for each in accounts_of(trial))
 
     size = fit(wish, fits=fits)
     return with_pool(service, size=size) if size else service
-
-
-def _accounts(observed: Observed, *, migrating: Connections | None = None) -> tuple[_Account, ...]:
-    """What each budget says to the service; with ``migrating``, to a step that opens only that beside what stands."""
-    service = observed.service
-    budgets = {budget.key: budget for budget in observed.budgets}
-    accounts = []
-    for key in service.budget_keys:
-        budget, view = budgets[key], observed.on(key)
-        ledger = ledgers_of(budgets.values(), now=observed.now)[key]
-        wanted = demand(service, key, overlap=observed.overlap)
-        want = _want(view, wanted, budget=budget, ledger=ledger, own=key == service.budget_key)
-        if migrating is not None:
-            more = migrating if key == service.budget_key else NONE
-            want = replace(want, connections=want.standing + more)
-        grant = ledger.grant(want)
-        account = _Account(budget=budget, ledger=ledger, view=view, wanted=wanted, want=want, grant=grant)
-        accounts.append(account)
-        # Another of its budgets may point at the same server: what it is granted here is gone there.
-        budgets[key] = with_ledger(budget, ledger.with_claim(_claim(account)))
-    return tuple(accounts)
-
-
-def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: Ledger, own: bool) -> Want:
-    uid = view.service.metadata.uid
-    usage = next((each for each in budget.status.usage if each.uid == uid), None)
-    beyond = undeclared(view, wanted, usage)
-    stands = all_standing(view) + beyond
-    if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
-        stands = max(stands, ledger.held_by(uid))
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
-    return Want(
-        uid=uid,
-        connections=max(on_the_way(view, wanted) + beyond, stands),
-        standing=stands,
-        keep=stands + (last_migration(view) if own else NONE),
-        per_pod=max(wanted.per_pod, dearest),
-    )
-
-
-def _is_open_ended(view: Observed, wanted: Demand) -> bool:
-    """Whether nothing that is in force bounds the pods to what was computed for them."""
-    if view.overlap is Overlap.GUARDED:
-        return unguarded(view)
-    # Nothing but the operator's own order of steps bounds them, so until the last step has come to rest none is taken
-    # back.
-    resting = all(each.settled for each in view.deployments()) and not view.terminating()
-    pods = {part_of(workload): (workload.replicas, workload.cost.connections) for workload in wanted.workloads}
-    for deployment in view.deployments():
-        replicas, cost = pods.get(deployment.part, (0, NONE))
-        resting = resting and deployment.wanted <= replicas and view.dearest(deployment.part) <= cost
-    return not resting
-
-
-def _claims(accounts: Iterable[_Account], *, refused: bool = False) -> dict[BudgetKey, Claim]:
-    return {account.budget.key: _claim(account, refused=refused) for account in accounts}
-
-
-def _claim(account: _Account, *, refused: bool = False) -> Claim:
-    meta, view = account.view.service.metadata, account.view
-    hold = account.ledger.kept(account.want) if refused else account.grant.hold
-    arithmetic = (
-        str(account.wanted)
-        if hold == account.wanted.connections
-        else f"held while pods change or wait; the spec asks for {account.wanted}"
-    )
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
-    return Claim(
-        namespace=meta.namespace,
-        name=meta.name,
-        uid=meta.uid,
-        connections=hold,
-        per_pod=dearest if refused else account.want.per_pod,
-        arithmetic=arithmetic[:1024],
-    )
 
 
 def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]) -> Decision:
@@ -275,15 +186,15 @@ def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]
     return Decision(service=observed.service, claims=claims, step=step, findings=step.findings, requeue_after=again)
 
 
-def _halfway(observed: Observed, refusing: _Account) -> Decision:
+def _halfway(observed: Observed, refusing: Account) -> Decision:
     """The spec fits, but not beside the pods that are to go: first what makes room, then the rest."""
     stone, parts = halfway(observed)
     own = observed.on(observed.service.budget_key)
     wanted = demand(observed.service, observed.service.budget_key, overlap=observed.overlap)
     migrating = wanted.migration.minus(standing(own, migration.PART))
-    accounts = _accounts(observed, migrating=migrating)
+    accounts = accounts_of(observed, migrating=migrating)
     refused = next((each for each in accounts if not each.grant.admitted), None)
-    claims = _claims(accounts, refused=refused is not None)
+    claims = claims_of(accounts, refused=refused is not None)
     if refused is not None:
         message = beside_what_runs(
             refused.wanted, stands=refused.want.standing, migration=migrating, grant=refused.grant
