@@ -214,5 +214,5 @@ def _halfway(observed: Observed, refusing: Account) -> Decision:
         message = f"Needs {refusing.wanted.connections} connections, which fit once the pods that are to go have gone."
         findings, again = waits(Reason.WAITING_FOR_BUDGET, message), UNSETTLED_SECONDS
     return Decision(
-        service=observed.service, claims=claims, step=step, findings=findings, requeue_after=again or UNSETTLED_SECONDS
+        service=observed.service, claims=claims, step=step, findings=findings, requeue_after=again or PATIENT_SECONDS
     )
