@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -32,6 +32,11 @@ class Resource:
     version: str
     plural: str
     namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """As manifests write it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
         """The URL path of one object, of a namespace's objects, or of all."""
@@ -66,11 +71,12 @@ class Cluster:
         self._namespaces = namespaces
 
     @classmethod
-    async def connect(cls, *, namespaces: tuple[str, ...] = ()) -> Cluster:
+    async def connect(cls, *, namespaces: tuple[str, ...] = (), kubeconfig: str | None = None) -> Self:
         """Connects as the pod's service account, or as the current context of a kubeconfig outside a cluster.
 
         Args:
             namespaces: what "everywhere" means; empty for the whole cluster.
+            kubeconfig: a file to be used outside a cluster, instead of $KUBECONFIG or ~/.kube/config.
         """
         configuration = client.Configuration()
         try:
@@ -79,7 +85,7 @@ class Cluster:
             )
         except config.ConfigException:
             await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
-                client_configuration=configuration
+                config_file=kubeconfig, client_configuration=configuration
             )
         return cls(client.ApiClient(configuration), namespaces=namespaces)
 
@@ -98,7 +104,7 @@ class Cluster:
     async def list(
         self, kind: str, *, namespace: str | None = None, labels: dict[str, str] | None = None
     ) -> list[Manifest]:
-        """Reads all objects that carry ``labels``, page by page; each gets back the kind that a list omits."""
+        """Reads all objects that carry ``labels``, page by page; each gets back what a list omits."""
         if namespace is None and self._namespaces and RESOURCES[kind].namespaced:
             lists = [await self.list(kind, namespace=each, labels=labels) for each in self._namespaces]
             return [each for found in lists for each in found]
@@ -108,7 +114,7 @@ class Cluster:
         items: list[Manifest] = []
         while True:
             page = await self._request("GET", RESOURCES[kind].path(namespace), query=query)
-            items += [{"kind": kind, **item} for item in page["items"]]
+            items += [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in page["items"]]
             if not (token := page["metadata"].get("continue")):
                 return items
             query["continue"] = token
