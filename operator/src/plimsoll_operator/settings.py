@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     these, the operator's own order of steps does, at the price of more connections held per service.
     """
 
+    admission: bool = False
+    """Whether the chart has installed the admission policy, which takes a binding for every namespace with budgets."""
+
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level of what is logged."""
 
