@@ -30,4 +30,6 @@ else
   venv_ready
   "$venv/bin/python" -m plimsoll.api.crd >"$cache/crds.yaml"
   mv "$cache/crds.yaml" chart/files/crds.yaml
+  "$venv/bin/python" -m plimsoll.api.admission >"$cache/admission.yaml"
+  mv "$cache/admission.yaml" chart/files/admission.yaml
 fi

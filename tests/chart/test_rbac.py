@@ -13,7 +13,7 @@ from plimsoll_operator.cluster import RESOURCES
 from plimsoll_operator.handlers import build_registry
 from support.builders import budget_manifest, group
 from support.helm import ROOT, render
-from support.operated import Operated
+from support.operated import BUDGET, Operated
 from support.virtual_loop import run
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def granted() -> Rights:
 
 
 def used() -> Rights:
-    """Everything that the reconcilers do in a service's life."""
-    operated = Operated()
+    """Everything that the reconcilers do in the lives of a service and its budget."""
+    operated = Operated(admission=True)
     operated.budget()
     operated.service(jobs=(group(),), migration=1)
     operated.settle()
@@ -81,6 +81,8 @@ def used() -> Rights:
     operated.settle()
     run(lambda _: operated.reconciler.resync())
     assert operated.claims() == {}
+    operated.cluster.remove("ConnectionBudget", "demo", "main")
+    operated.look(BUDGET)
     rights = set()
     for call in operated.cluster.calls:
         suffix, verbs = VERBS[call.verb]

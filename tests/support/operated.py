@@ -52,7 +52,7 @@ def facts(max_connections: int = 100, **more: Any) -> ServerFacts:
 class Operated:
     """A cluster with the operator in it; the reconciler is called directly, as the queue would."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, admission: bool = False) -> None:
         self.cluster = MemoryCluster()
         self.world = KubeWorld(self.cluster)
         self.woken: list[Key] = []
@@ -60,7 +60,10 @@ class Operated:
         self.answer: ServerFacts | ProbeFailed = facts()
         self.asked: list[str] = []
         self.reconciler = Reconciler.build(
-            cluster=self.cluster, settings=Settings(), wake=self.woken.append, clock=lambda: self.now
+            cluster=self.cluster,
+            settings=Settings(admission=admission),
+            wake=self.woken.append,
+            clock=lambda: self.now,
         )
 
     def budget(self, **wishes: Any) -> None:

@@ -13,9 +13,10 @@ from plimsoll.accounts import ledger_of, with_ledger
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.api.meta import BudgetKey
-from plimsoll.errors import Forbidden, NotFound, ProbeFailed
+from plimsoll.errors import Forbidden, NotFound, PlimsollError, ProbeFailed
 from plimsoll.observed import makers, running
 from plimsoll.rebuild import Traces, rebuilt
+from plimsoll.render.admission import binding, binding_name
 from plimsoll.render.names import COMPONENT, MANAGED_BY, MANAGER, SERVICE_UID
 from pydantic import ValidationError
 
@@ -42,6 +43,9 @@ class Budgets:
     failures: dict[Key, int] = field(default_factory=dict)
     """How many times in a row a budget's server could not be asked."""
 
+    bound: set[str] = field(default_factory=set)
+    """Namespaces whose budgets the admission policy is bound to."""
+
     async def reconcile(self, key: Key) -> Done:
         """One look at one budget; the next one follows after its probe interval."""
         where = BudgetKey(key.namespace, key.name)
@@ -50,7 +54,10 @@ class Budgets:
         except NotFound:
             self.failures.pop(key, None)
             self.book.forget(where)
+            await self._bind(key.namespace)
             return Done()
+        if key.namespace not in self.bound:
+            await self._bind(key.namespace)
         reading = await self._read_server(budget)  # may take seconds, so not under the lock
         async with self.book.opened() as pages:
             page = pages.get(where)
@@ -75,6 +82,20 @@ class Budgets:
         # A database that is just starting is not kept waiting for an interval; one that stays away is not pestered.
         failures = self.failures[key] = self.failures.get(key, 0) + 1
         return Done(requeue_after=min(interval, 1.5 ** min(failures - 1, 20)))
+
+    async def _bind(self, namespace: str) -> None:
+        """Binds the admission policy to the budgets of a namespace, or lets it go where none is left."""
+        if not self.settings.admission:
+            return
+        try:
+            if await self.book.cluster.list("ConnectionBudget", namespace=namespace):
+                await self.book.cluster.apply(binding(namespace))
+                self.bound.add(namespace)
+            else:
+                await self.book.cluster.delete("ValidatingAdmissionPolicyBinding", "", binding_name(namespace))
+                self.bound.discard(namespace)  # last: a budget made meanwhile has it bound again at its next look
+        except PlimsollError as error:  # the policy only advises; the ledger goes on, and the next look tries again
+            log.warning("admission policy is not bound", namespace=namespace, error=str(error))
 
     async def _pods(self) -> tuple[tuple[MakerView, ...], tuple[PodView, ...]]:
         """What can make pods of any service, and then the pods: in this order none is missed."""

@@ -59,6 +59,9 @@ RESOURCES: Final = {
     "ResourceQuota": Resource("", "v1", "resourcequotas"),
     "Secret": Resource("", "v1", "secrets"),
     "Service": Resource("", "v1", "services"),
+    "ValidatingAdmissionPolicyBinding": Resource(
+        "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", namespaced=False
+    ),
 }
 """Every kind that the operator touches."""
 

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """The namespaces that are looked after, separated by commas; empty means all."""
 
+    admission: bool = False
+    """Whether the chart has installed the admission policy, which takes a binding for every namespace with budgets."""
+
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level of what is logged."""
 
