@@ -148,7 +148,7 @@ def counted(kube, images, operator):
     namespace = "e2e-counted"
     kube.delete("namespace", namespace, wait=True)
     kube.run("create", "namespace", namespace)
-    operator("overlap=Counted", f"watchNamespaces={{{namespace}}}", "admission.enabled=false")
+    operator("overlap=Counted", f"watchNamespaces={{{namespace}}}")
     try:
         yield set_up(kube, namespace, images, change=with_short_grace)
     finally:

@@ -27,9 +27,7 @@ _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _KINDS: Final = RESOURCES | {
     "Node": Resource("", "v1", "nodes", namespaced=False),
-    "CustomResourceDefinition": Resource(
-        "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False
-    ),
+    "CustomResourceDefinition": Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False),
     "ValidatingAdmissionPolicy": Resource(
         "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", namespaced=False
     ),
@@ -74,9 +72,7 @@ class Api:
                 pair.flush()
                 tls.load_cert_chain(pair.name)
         headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
-        self.http = httpx2.Client(
-            base_url=cluster["server"], verify=tls, headers=headers, timeout=60, trust_env=False
-        )
+        self.http = httpx2.Client(base_url=cluster["server"], verify=tls, headers=headers, timeout=60, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -134,9 +130,7 @@ class Api:
         **query: str,
     ) -> Answer:
         parameters = query | ({"dryRun": "All"} if dry else {})
-        answer = self.http.request(
-            method, path, params=parameters, json=body, headers={"Content-Type": content_type}
-        )
+        answer = self.http.request(method, path, params=parameters, json=body, headers={"Content-Type": content_type})
         return Answer(answer.status_code, answer.json())
 
 

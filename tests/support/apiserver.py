@@ -76,7 +76,10 @@ def _start(folder: Path, stack: ExitStack, controllers: tuple[str, ...]) -> Path
         "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.0.0.0/24",
     )  # fmt: skip
     authority = certificates / "apiserver.crt"
-    named = {"cluster": {"server": f"https://{port}", "certificate-authority": str(authority)}, "user": {"token": token}}
+    named = {
+        "cluster": {"server": f"https://{port}", "certificate-authority": str(authority)},
+        "user": {"token": token},
+    }
     context = {"context": {"cluster": "test", "user": "test"}}
     kubeconfig.write_text(
         yaml.safe_dump(

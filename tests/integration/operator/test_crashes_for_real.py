@@ -120,9 +120,7 @@ class Telling:
 
     async def _live(self) -> None:
         """A new operator."""
-        cluster = await EndingCluster.connect(
-            namespaces=(self.namespace,), kubeconfig=str(self.api.kubeconfig)
-        )
+        cluster = await EndingCluster.connect(namespaces=(self.namespace,), kubeconfig=str(self.api.kubeconfig))
         cluster.plan = self.plan
         self._lives += 1
         self._cluster, self._due = cluster, {Key(Kind.BUDGET, self.namespace, "main"), self._key}
@@ -220,9 +218,11 @@ def uri() -> Iterator[str]:
 
 def test_wherever_it_ends_it_arrives_at_the_same_place_and_never_over_the_line(api: Api, uri: str) -> None:
     undisturbed = Plan()
-    import time; t=time.time()
+    import time
+
+    t = time.time()
     expected = asyncio.run(Telling(api, uri, "undisturbed", undisturbed).tell())
-    print("undisturbed", time.time()-t, undisturbed.writes)
+    print("undisturbed", time.time() - t, undisturbed.writes)
     assert [each["claimed"] for each in expected] == [3 * 3 + 2 * 2 + 1, 4 * 2 + 1]
     ends = range(undisturbed.writes + 1)
 

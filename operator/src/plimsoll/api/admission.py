@@ -41,12 +41,14 @@ _MATCHED: Final = {
 
 
 def _room() -> dict[str, Expression]:
-    """What the budget has for the service: ``free`` of ``usable``, and ``leastFree`` with the least pool."""
+    """What the budget has for the service: ``free``, and ``leastFree`` with the least pool."""
 
-    def usable_with(pod: Expression) -> Expression:
+    def margin_with(pod: Expression) -> Expression:
         others = largest("variables.othersDearest", pod)
-        kept_back = when("has(params.spec.margin)", "int(params.spec.margin)", others)
-        return largest(f"int(params.status.capacity) - {kept_back}", "0")
+        return when("has(params.spec.margin)", "int(params.spec.margin)", others)
+
+    def free_with(margin: Expression) -> Expression:
+        return largest(f"variables.capacity - {margin} - variables.taken", "0")
 
     return {
         "known": "has(params.status) && has(params.status.capacity)",
@@ -58,10 +60,10 @@ def _room() -> dict[str, Expression]:
         "othersDearest": "([0] + variables.others.map(c, int(c.perPod))).max()",
         "elsewhere": "int(params.?status.?claimedElsewhere.orValue(0))",
         "taken": f"{total('variables.others', 'c', 'int(c.connections)')} + variables.elsewhere",
-        "usable": usable_with(dearest(NEW.perProcess)),
-        "leastUsable": usable_with(dearest(f"{NEW.perProcess} - {NEW.spared}")),
-        "free": largest("variables.usable - variables.taken", "0"),
-        "leastFree": largest("variables.leastUsable - variables.taken", "0"),
+        "capacity": "int(params.?status.?capacity.orValue(0))",
+        "margin": margin_with(dearest(NEW.perProcess)),
+        "free": free_with("variables.margin"),
+        "leastFree": free_with(margin_with(dearest(f"{NEW.perProcess} - {NEW.spared}"))),
     }
 
 
@@ -116,12 +118,14 @@ def _fits() -> Manifest:
         "expression": f"!{NEW.refers} || !variables.known || oldObject != null && {NEW.least} <= {OLD.least} ||"
         f" {NEW.least} <= variables.held || {NEW.least} <= variables.leastFree",
         "messageExpression": text(
-            "Needs {} connections: {}. Budget {} has {} free for it of {} usable.{}",
+            "Needs {} connections: {}. Budget {} has {} free for it: {}{}{}.{}",
             f"string({NEW.demand})",
             "variables.arithmetic",
             "variables.budget",
             "string(variables.free)",
-            "string(variables.usable)",
+            "string(variables.capacity)",
+            when("variables.margin > 0", text(" − {} margin", "string(variables.margin)"), "''"),
+            when("variables.taken > 0", text(" − {} held by others", "string(variables.taken)"), "''"),
             when("object.spec.whenOver == 'ShrinkPool'", floor, "''"),
         ),
         "message": "It needs more connections than its ConnectionBudget has free for it.",
