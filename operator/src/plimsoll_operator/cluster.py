@@ -73,9 +73,12 @@ class Cluster:
                 client_configuration=configuration
             )
         except config.ConfigException:
-            await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
-                client_configuration=configuration
-            )
+            try:
+                await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
+                    client_configuration=configuration
+                )
+            except config.ConfigException as error:
+                raise Unavailable(f"There is no cluster to talk to: {str(error).rstrip('.')}.") from error
         return cls(client.ApiClient(configuration))
 
     async def close(self) -> None:
