@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from plimsoll.api.connectionbudget import ConnectionBudget
@@ -141,7 +142,7 @@ def _model(
         )
     home = meta.get("namespace") or namespace
     title = f"{document.place}: {_title((document.kind, str(home), name))}"
-    schema = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = _schema(document.kind)
     strangers = tuple(_strangers({**raw, "status": {}, "metadata": {}}, schema, path=""))
     warnings = tuple(f"{title}: {each}" for each in strangers)
     kept: Manifest = {"metadata": {**_kept(meta), "namespace": home}}
@@ -157,6 +158,12 @@ def _model(
         raise BadInput(f"{title}: {said}.")
     assert isinstance(model, ConnectionBudget | FastAPIService)  # noqa: S101 - the two kinds there are, for the types
     return model, warnings
+
+
+@cache
+def _schema(kind: str) -> Manifest:
+    schema: Manifest = crd(_KINDS[kind])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
 
 
 def _kept(meta: Manifest) -> Manifest:

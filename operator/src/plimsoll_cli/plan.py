@@ -224,9 +224,11 @@ def _terms(wanted: Demand) -> tuple[str, ...]:
 def _margin_of(ledger: Ledger) -> str:
     if ledger.margin is not None:
         return "spec.margin"
+    if not ledger.kept_back:
+        return "no pod yet"
     dearest = max(ledger.claims, key=lambda each: each.per_pod, default=None)
     if dearest is None or dearest.per_pod < ledger.dearest_elsewhere:
-        return "the dearest pod of another budget of the server" if ledger.dearest_elsewhere else "no pod yet"
+        return "the dearest pod, of another budget of the server"
     return f"the dearest pod, of {dearest.namespace}/{dearest.name}"
 
 

@@ -82,7 +82,7 @@ def _budget(budget: ConnectionBudget | None, service: FastAPIService) -> list[st
         lines.append(f"{status.usable} usable, {status.claimed} claimed{beside}, {status.free} free")
     claims = sorted(status.claims, key=lambda each: (each.uid != uid, -each.connections, each.namespace, each.name))
     lines += [
-        f"{each.connections} held by {'it' if each.uid == uid else f'{each.namespace}/{each.name}'}: {each.arithmetic}"
+        f"{each.connections} held by {'it' if each.uid == uid else f'{each.namespace}/{each.name}'}: {each.arithmetic or 'not said how'}"
         for each in claims
     ]
     if all(each.uid != uid for each in claims):

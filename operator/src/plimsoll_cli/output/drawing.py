@@ -29,8 +29,8 @@ COLOURS: Final = (
     "#0369a1",
     "#a16207",
     "#15803d",
-    "#4f46e5",
-    "#be185d",
+    "#5b5bd6",
+    "#db2777",
     "#0e7490",
 )
 """One per service; each is read under white letters, and seen on a white and on a dark page. Red is for the line."""
@@ -116,7 +116,7 @@ def _stretches(budget: BudgetPlan) -> Iterator[Stretch]:
         yield Stretch(part=Part.FREE, label="free", start=at, count=budget.usable - at)
         at = budget.usable
     for part, label, count in _held_back(budget):
-        if count:
+        if count > 0:
             yield Stretch(part=part, label=label, start=at, count=count)
             at += count
 

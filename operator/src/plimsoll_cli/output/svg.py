@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from plimsoll_cli.model import State
 from plimsoll_cli.output import words
+from plimsoll_cli.output.canvas import LETTER, STYLE, Canvas, wide
 from plimsoll_cli.output.drawing import Part, bar, colours
 
 if TYPE_CHECKING:
@@ -26,65 +26,28 @@ _RIGHT: Final = _WIDTH - 24
 _BAR_HEIGHT: Final = 46
 _TERMS: Final = 400
 _DARK: Final = frozenset({Part.CLAIM, Part.ELSEWHERE, Part.SERVER})
-_LETTER: Final = 0.56
-"""Width of a letter as a part of its size, on average, a little generous: fonts differ."""
-
-STYLE: Final = """
-.page{fill:#ffffff}.ink{fill:#1f2937}.soft{fill:#4b5563}.on{fill:#ffffff}.good{fill:#15803d}.bad{fill:#b91c1c}
-.line{stroke:#dc2626;fill:#ffffff}.over{fill:#dc2626}.within{fill:#fecaca}.gap{stroke:#ffffff}.tick{stroke:#9ca3af}
-.free{fill:#e5e7eb}.margin{fill:#cbd5e1}.kept{fill:#94a3b8}.server{fill:#64748b}.elsewhere{fill:#475569}
-.beyond{fill:url(#plimsoll-beyond)}.hatch{stroke:#94a3b8}
-.halo{stroke:#ffffff;stroke-width:4;paint-order:stroke;stroke-linejoin:round}
-@media (prefers-color-scheme:dark){
-.page{fill:#0f172a}.ink{fill:#f1f5f9}.soft{fill:#b6c2d2}.good{fill:#4ade80}.bad{fill:#fca5a5}
-.line{stroke:#f87171;fill:#0f172a}.over{fill:#ef4444}.within{fill:#7f1d1d}.gap{stroke:#0f172a}.tick{stroke:#64748b}
-.free{fill:#1e293b}.margin{fill:#334155}.kept{fill:#475569}.server{fill:#64748b}.elsewhere{fill:#64748b}
-.hatch{stroke:#475569}.halo{stroke:#0f172a}
-}""".strip()
-
-
-@dataclass(slots=True)
-class _Canvas:
-    """What is drawn so far, and how far down the page that goes."""
-
-    marks: list[str]
-    y: float = 0.0
-
-    def text(
-        self, x: float, said: str, *, kind: str = "ink", size: int = 13, anchor: str = "start", bold: bool = False
-    ) -> None:
-        """A line of text with its foot at the present height."""
-        weight = ' font-weight="600"' if bold else ""
-        self.marks.append(
-            f'<text x="{x:.1f}" y="{self.y:.1f}" class="{kind}" font-size="{size}" text-anchor="{anchor}"{weight}>'
-            f"{escape(said)}</text>"
-        )
-
-    def box(self, x: float, width: float, height: float, *, kind: str = "", fill: str = "", title: str = "") -> None:
-        """A filled box from the present height downwards."""
-        filled = f'fill="{fill}"' if fill else f'class="{kind}"'
-        named = f"<title>{escape(title)}</title>" if title else ""
-        self.marks.append(
-            f'<rect x="{x:.1f}" y="{self.y:.1f}" width="{width:.1f}" height="{height:.1f}" {filled}>{named}</rect>'
-        )
 
 
 def text(plan: Plan) -> str:
     """The picture as a file of its own."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{figure(plan)}'
+    canvas = Canvas(marks=[], y=38)
+    for said in wrap(words.verdict(plan), int((_RIGHT - _LEFT) / (18 * LETTER))):
+        canvas.text(_LEFT, said, kind="bad" if plan.is_over else "good", size=18, bold=True)
+        canvas.y += 24
+    canvas.y += 18
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{_drawn(plan, canvas)}'
 
 
 def figure(plan: Plan) -> str:
-    """The picture as an element, for a page."""
-    canvas = _Canvas(marks=[], y=38)
-    for said in wrap(words.verdict(plan), int((_RIGHT - _LEFT) / (18 * _LETTER))):
-        canvas.text(_LEFT, said, kind="bad" if plan.is_over else "good", size=18, bold=True)
-        canvas.y += 24
-    canvas.y -= 24
+    """The picture as an element, for a page that says the verdict itself."""
+    return _drawn(plan, Canvas(marks=[], y=30))
+
+
+def _drawn(plan: Plan, canvas: Canvas) -> str:
     for budget in plan.budgets:
-        canvas.y += 42
         _budget(canvas, budget)
-    height = canvas.y + 24
+        canvas.y += 42
+    height = canvas.y - 18 if plan.budgets else canvas.y
     told = " ".join([words.verdict(plan), *(f"Budget {each.key}: {words.balance(each)}." for each in plan.budgets)])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" role="img"'
@@ -99,7 +62,7 @@ def figure(plan: Plan) -> str:
     )
 
 
-def _budget(canvas: _Canvas, budget: BudgetPlan) -> None:
+def _budget(canvas: Canvas, budget: BudgetPlan) -> None:
     drawn = bar(budget)
     canvas.text(_LEFT, f"Budget {budget.key}", size=16, bold=True)
     if budget.facts is not None:
@@ -116,7 +79,7 @@ def _budget(canvas: _Canvas, budget: BudgetPlan) -> None:
         _held_back(canvas, drawn)
 
 
-def _bar(canvas: _Canvas, drawn: Bar) -> None:
+def _bar(canvas: Canvas, drawn: Bar) -> None:
     scale = _BAR / drawn.most
     top = canvas.y
     for each in drawn.stretches:
@@ -155,10 +118,10 @@ def _inside(each: Stretch, width: float) -> str:
         return ""
     name = each.label.rpartition("/")[2]
     said = [f"{name} {each.count}"] if each.part in {Part.CLAIM, Part.FREE, Part.ELSEWHERE} else []
-    return next((each for each in (*said, str(each.count)) if _wide(each, 12) < width - 6), "")
+    return next((each for each in (*said, str(each.count)) if wide(each, 12) < width - 6), "")
 
 
-def _ticks(canvas: _Canvas, drawn: Bar, scale: float) -> None:
+def _ticks(canvas: Canvas, drawn: Bar, scale: float) -> None:
     step = next(each * 10**power for power in range(7) for each in (1, 2, 5) if each * 10**power * scale >= 64)
     top = canvas.y
     for count in range(0, drawn.most + 1, step):
@@ -169,14 +132,14 @@ def _ticks(canvas: _Canvas, drawn: Bar, scale: float) -> None:
     canvas.y = top + 22
 
 
-def _excess(canvas: _Canvas, excess: Excess, *, line: int, scale: float) -> None:
+def _excess(canvas: Canvas, excess: Excess, *, line: int, scale: float) -> None:
     """Pale up to the line, red beyond it; torn off where the page ends. Its label is left of it, or else above."""
     start, stop, at = (_LEFT + count * scale for count in (excess.start, excess.end, line))
-    wide = _wide(excess.label, 13)
-    beside = start - _LEFT > wide + 10
+    width = wide(excess.label, 13)
+    beside = start - _LEFT > width + 10
     canvas.y += 22
-    x = start - 10 if beside else min(start, _RIGHT - wide)
-    canvas.text(x, excess.label, kind="bad halo", anchor="end" if beside else "start", bold=True)
+    x = start - 10 if beside else min(start, _RIGHT - width)
+    canvas.text_before_the_line(x, excess.label, anchor="end" if beside else "start")
     canvas.y += -11 if beside else 7
     end = min(stop, _RIGHT)
     if start < at:
@@ -191,7 +154,7 @@ def _excess(canvas: _Canvas, excess: Excess, *, line: int, scale: float) -> None
     canvas.y += 14
 
 
-def _line(canvas: _Canvas, usable: int, *, x: float, top: float) -> None:
+def _line(canvas: Canvas, usable: int, *, x: float, top: float) -> None:
     """The mark as it is on a hull: a circle with a line through it, and below it the line itself."""
     canvas.marks.append(
         f'<g class="line" stroke-width="2.5">'
@@ -201,12 +164,12 @@ def _line(canvas: _Canvas, usable: int, *, x: float, top: float) -> None:
     )
     foot, canvas.y = canvas.y, top - 10
     said = f"the line: {usable} usable"
-    left = x - 20 - _wide(said, 13) > _LEFT
+    left = x - 20 - wide(said, 13) > _LEFT
     canvas.text(x - 20 if left else x + 20, said, kind="bad", anchor="end" if left else "start", bold=True)
     canvas.y = foot
 
 
-def _legend(canvas: _Canvas, budget: BudgetPlan) -> None:
+def _legend(canvas: Canvas, budget: BudgetPlan) -> None:
     canvas.y += 8
     for row, colour in zip(budget.rows, colours(budget), strict=True):
         canvas.y += 24
@@ -217,7 +180,7 @@ def _legend(canvas: _Canvas, budget: BudgetPlan) -> None:
         name = str(row.service)
         canvas.text(_LEFT + 22, name if len(name) <= 36 else f"{name[:35]}…", bold=True)
         canvas.text(_TERMS - 22, words.count(row), kind="bad" if over else "ink", anchor="end", bold=True)
-        lines = [line for term in row.terms for line in wrap(term, int((_RIGHT - _TERMS) / (12 * _LETTER)))]
+        lines = [line for term in row.terms for line in wrap(term, int((_RIGHT - _TERMS) / (12 * LETTER)))]
         if row.state in {State.SHRUNK, State.WAITS}:
             lines.append(f"it {row.state.value}")
         for index, said in enumerate(lines):
@@ -225,25 +188,21 @@ def _legend(canvas: _Canvas, budget: BudgetPlan) -> None:
             canvas.text(_TERMS, said, kind="soft", size=12)
 
 
-def _held_back(canvas: _Canvas, drawn: Bar) -> None:
+def _held_back(canvas: Canvas, drawn: Bar) -> None:
     """What is right of the line, in its order, as running text with the fill of each part before it."""
     canvas.y += 30
     x = float(_LEFT)
     for part, said in _captions(drawn):
-        if x + 18 + _wide(said, 12) > _RIGHT and x > _LEFT:
+        if x + 18 + wide(said, 12) > _RIGHT and x > _LEFT:
             canvas.y, x = canvas.y + 20, float(_LEFT)
         canvas.y -= 10
         canvas.box(x, 11, 11, kind=part.value)
         canvas.y += 10
         canvas.text(x + 17, said, kind="soft", size=12)
-        x += 17 + _wide(said, 12) + 18
+        x += 17 + wide(said, 12) + 18
 
 
 def _captions(drawn: Bar) -> Iterator[tuple[Part, str]]:
     for each in drawn.stretches:
         if each.part is not Part.CLAIM:
             yield each.part, f"{each.count} {each.label}"
-
-
-def _wide(said: str, size: int) -> float:
-    return len(said) * size * _LETTER
