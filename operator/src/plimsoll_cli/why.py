@@ -81,10 +81,9 @@ def _budget(budget: ConnectionBudget | None, service: FastAPIService) -> list[st
         beside = f", {status.claimed_elsewhere} in {', '.join(status.shared_with)}" if status.claimed_elsewhere else ""
         lines.append(f"{status.usable} usable, {status.claimed} claimed{beside}, {status.free} free")
     claims = sorted(status.claims, key=lambda each: (each.uid != uid, -each.connections, each.namespace, each.name))
-    lines += [
-        f"{each.connections} held by {'it' if each.uid == uid else f'{each.namespace}/{each.name}'}: {each.arithmetic or 'not said how'}"
-        for each in claims
-    ]
+    for each in claims:
+        holder = "it" if each.uid == uid else f"{each.namespace}/{each.name}"
+        lines.append(f"{each.connections} held by {holder}{f': {each.arithmetic}' if each.arithmetic else ''}")
     if all(each.uid != uid for each in claims):
         lines.append("It holds nothing here.")
     return lines
