@@ -17,7 +17,11 @@ UPDATE = "PLIMSOLL_UPDATE_GOLDEN"
 
 def agree(manifest: Manifest, golden: Path) -> None:
     """Compares a manifest with a golden file, or writes the file where that is asked for."""
-    text = yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True)
+    agree_text(yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True), golden)
+
+
+def agree_text(text: str, golden: Path) -> None:
+    """Likewise, any text."""
     if os.environ.get(UPDATE):
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(text, encoding="utf-8")

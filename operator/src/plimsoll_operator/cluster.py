@@ -87,9 +87,12 @@ class Cluster:
                 client_configuration=configuration
             )
         except config.ConfigException:
-            await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
-                config_file=kubeconfig, client_configuration=configuration
-            )
+            try:
+                await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
+                    config_file=kubeconfig, client_configuration=configuration
+                )
+            except config.ConfigException as error:
+                raise Unavailable(f"There is no cluster to talk to: {str(error).rstrip('.')}.") from error
         return cls(client.ApiClient(configuration), namespaces=namespaces)
 
     async def close(self) -> None:

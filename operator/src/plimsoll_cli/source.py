@@ -1,0 +1,111 @@
+"""Where manifests come from: files, folders and standard input, as documents that know their place.
+
+First step of ``plan``. A sentence about a document names its file and its number, so that it can be found and mended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from plimsoll.errors import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from plimsoll.api.meta import Manifest
+
+STDIN: Final = "-"
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+
+
+class BadInput(Terminal):
+    """What was given cannot be planned: one sentence that says where, what is wrong, and how to mend it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """One object of the input, and where it was found."""
+
+    manifest: Manifest
+    place: str
+
+    @property
+    def kind(self) -> str:
+        """Its kind; empty where it has none."""
+        return str(self.manifest.get("kind", ""))
+
+
+def documents(paths: Iterable[str]) -> tuple[Document, ...]:
+    """Every object of ``paths``, in their order; of a folder, its manifests by name, without folders in it.
+
+    Raises:
+        BadInput: a path is not there, or what it holds is not YAML or JSON.
+    """
+    return tuple(document for path in paths for place, text in _texts(path) for document in _of_text(text, place=place))
+
+
+def _texts(path: str) -> Iterator[tuple[str, str]]:
+    if path == STDIN:
+        yield "standard input", sys.stdin.read()
+        return
+    root = Path(path)
+    files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
+    if not files:
+        raise BadInput(f"{path}: the folder holds no .yaml, .yml or .json file; name the one that does.")
+    for file in files:
+        try:
+            yield str(file), file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise BadInput(f"{file}: there is no such file; correct the path, or use - for standard input.") from None
+        except UnicodeDecodeError:
+            raise BadInput(f"{file}: not text in UTF-8, so no manifest; leave it out.") from None
+        except OSError as error:
+            raise BadInput(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+def _of_text(text: str, *, place: str) -> Iterator[Document]:
+    for number, content in enumerate(_parsed(text, place=place), start=1):
+        where = f"{place}, document {number}"
+        if content is None:
+            continue
+        if not isinstance(content, dict):
+            raise BadInput(f"{where}: a {_named(content)}, not an object with apiVersion, kind and spec; remove it.")
+        yield from _items(content, place=where)
+
+
+def _items(content: Manifest, *, place: str) -> Iterator[Document]:
+    """The object itself, or what ``kubectl get -o yaml`` puts into a List."""
+    if not str(content.get("kind", "")).endswith("List") or not isinstance(content.get("items"), list):
+        yield Document(manifest=content, place=place)
+        return
+    for number, item in enumerate(content["items"], start=1):
+        if isinstance(item, dict):
+            yield Document(manifest=item, place=f"{place}, item {number}")
+
+
+def _parsed(text: str, *, place: str) -> list[Any]:
+    if text.lstrip().startswith("{"):  # YAML takes most of JSON, but not its tabs
+        try:
+            return [json.loads(text)]
+        except ValueError:
+            pass  # several documents, or a flow mapping: YAML says what is wrong with it
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        fix = "correct it there"
+        if "{{" in text:
+            fix = "it looks like a Helm template: helm template … | plimsoll plan -"
+        raise BadInput(f"{place}: not YAML: {error.problem or error.context}{at}; {fix}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{place}: not YAML: {' '.join(str(error).split())}.") from None
+
+
+def _named(content: object) -> str:
+    return {list: "list", str: "piece of text", bool: "truth value"}.get(type(content), "number")
