@@ -34,7 +34,7 @@ _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 @contextmanager
 def api_server(*controllers: str) -> Iterator[Api]:
-    """A new API server with some of the controllers, or the cluster of $KUBECONFIG where there are no programs for one."""
+    """A new API server with some of the controllers, or the cluster of $KUBECONFIG without the programs for one."""
     with ExitStack() as stack:
         if missing := [name for name in _PROGRAMS if not _program(name)]:
             kubeconfig = os.environ.get("KUBECONFIG")

@@ -21,7 +21,7 @@ from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
 from plimsoll.errors import Forbidden
-from plimsoll.explain import beside_what_runs, over_budget, with_pool
+from plimsoll.explain import Case, beside_what_runs, over_budget, with_pool
 from plimsoll.grants import Account, accounts_of, claims_of
 from plimsoll.halfway import halfway
 from plimsoll.overlap import standing
@@ -141,7 +141,10 @@ def _decide_on(observed: Observed) -> Decision:
         )
     too_large = next((each for each in accounts if each.wanted.connections > each.grant.free), None)
     if too_large is not None:
-        message = over_budget(service, too_large.budget.key, ledger=too_large.ledger, want=too_large.want)
+        message = over_budget(
+            Case(service=service, key=too_large.budget.key, ledger=too_large.ledger, overlap=observed.overlap),
+            want=too_large.want,
+        )
         return Decision(
             service=service,
             claims=claims,

@@ -7,10 +7,11 @@ written down a second time.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from plimsoll.api.fastapiservice import LARGEST_POOL
-from plimsoll.budget.demand import demand, processes
+from plimsoll.api.fastapiservice import LARGEST_POOL, WhenOver
+from plimsoll.budget.demand import Overlap, demand, processes
 from plimsoll.budget.fit import floor_of, largest
 from plimsoll.budget.ledger import Want
 
@@ -24,28 +25,71 @@ if TYPE_CHECKING:
 _NAMED_HOLDERS = 3
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A service before one of its budgets: what a refusal speaks of."""
+
+    service: FastAPIService
+    key: BudgetKey
+    ledger: Ledger
+    overlap: Overlap = Overlap.GUARDED
+
+    @property
+    def wanted(self) -> Demand:
+        """What the service could open at worst once it runs as its spec says."""
+        return demand(self.service, self.key, overlap=self.overlap)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for that."""
+        wanted = self.wanted
+        want = Want(uid=self.service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
+        return wanted.connections <= self.ledger.room_for(want)
+
+    def but(self, **parts: object) -> Case:
+        """The same with other parts of the spec."""
+        spec = self.service.spec.model_copy(update=parts)
+        return replace(self, service=self.service.model_copy(update={"spec": spec}))
+
+    def but_pool(self, size: int) -> Case:
+        """The same with another pool of the database that counts here, and no overflow."""
+        if self._own:
+            return replace(self, service=with_pool(self.service, size=size, overflow=0))
+        others = tuple(
+            each.model_copy(update={"pool_size": size, "max_overflow": 0}) if each.name == self._database else each
+            for each in self.service.spec.additional_databases
+        )
+        return self.but(additional_databases=others)
+
+    def pool_words(self, size: int) -> str:
+        """Which pool that is."""
+        if self._own:
+            return f"database.pool.size {size} with maxOverflow 0"
+        return f"additionalDatabases[{self._database}].poolSize {size} with maxOverflow 0"
+
+    @property
+    def _own(self) -> bool:
+        return self.key == self.service.budget_key
+
+    @property
+    def _database(self) -> str:
+        service = self.service
+        return next(
+            each.name for each in service.spec.additional_databases if service.key_of(each.budget_ref) == self.key
+        )
+
+
 def with_pool(service: FastAPIService, *, size: int, overflow: int | None = None) -> FastAPIService:
     """The same service with another pool of its own database."""
     pool = service.spec.database.pool
     pool = pool.model_copy(update={"size": size, "max_overflow": pool.max_overflow if overflow is None else overflow})
     database = service.spec.database.model_copy(update={"pool": pool})
-    return _with(service, database=database)
+    return service.model_copy(update={"spec": service.spec.model_copy(update={"database": database})})
 
 
-def fits(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> bool:
-    """Whether there is room for what the service could open at worst once it runs as its spec says."""
-    wanted = demand(service, key)
-    want = Want(uid=service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
-    return wanted.connections <= ledger.room_for(want)
-
-
-def largest_pool(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> int:
-    """The largest pool.size, with maxOverflow 0, with which the service fits; 0 where none does."""
-    return largest(
-        low=1,
-        high=LARGEST_POOL,
-        fits=lambda size: fits(with_pool(service, size=size, overflow=0), key, ledger=ledger),
-    )
+def largest_pool(case: Case) -> int:
+    """The largest pool, with maxOverflow 0, with which the service fits; 0 where none does."""
+    return largest(low=1, high=LARGEST_POOL, fits=lambda size: case.but_pool(size).fits)
 
 
 def why_not_obvious(service: FastAPIService) -> str:
@@ -60,20 +104,17 @@ def why_not_obvious(service: FastAPIService) -> str:
     )
 
 
-def what_would_fit(service: FastAPIService, key: BudgetKey, *, ledger: Ledger) -> str:
+def what_would_fit(case: Case) -> str:
     """The cheapest edits with which the service would fit."""
-    spec, ways = service.spec, []
-    if spec.rollout.max_surge and fits(
-        _with(service, rollout=spec.rollout.model_copy(update={"max_surge": 0, "max_unavailable": 1})),
-        key,
-        ledger=ledger,
-    ):
+    spec, ways = case.service.spec, []
+    one_by_one = spec.rollout.model_copy(update={"max_surge": 0, "max_unavailable": 1})
+    if spec.rollout.max_surge and case.but(rollout=one_by_one).fits:
         ways.append("rollout.maxSurge 0 with maxUnavailable 1")
-    fewer = _with(service, web=spec.web.model_copy(update={"workers": 1}))
-    if size := largest_pool(service, key, ledger=ledger):
-        ways.append(f"database.pool.size {size} with maxOverflow 0")
-    elif processes(spec.web) > 1 and (size := largest_pool(fewer, key, ledger=ledger)):
-        ways.append(f"web.workers 1 and database.pool.size {size} with maxOverflow 0")
+    single = case.but(web=spec.web.model_copy(update={"workers": 1}))
+    if size := largest_pool(case):
+        ways.append(case.pool_words(size))
+    elif processes(spec.web) > 1 and (size := largest_pool(single)):
+        ways.append(f"web.workers 1 and {case.pool_words(size)}")
     if ways:
         return f"What would fit: {', or '.join(ways)}."
     return "No pool is small enough: use fewer replicas or job workers, or free connections elsewhere."
@@ -103,22 +144,20 @@ def has_free(key: BudgetKey, *, ledger: Ledger, want: Want) -> str:
     return f"Budget {key} has {ledger.room_for(want)} free for it: {ledger.capacity or 0}{terms}."
 
 
-def over_budget(service: FastAPIService, key: BudgetKey, *, ledger: Ledger, want: Want) -> str:
+def over_budget(case: Case, *, want: Want) -> str:
     """Why a service is refused: the sum, what is free, who holds the rest, why it is not obvious, what would fit."""
-    wanted = demand(service, key)
+    service, ledger, wanted = case.service, case.ledger, case.wanted
     floor = ""
-    if service.spec.when_over.value == "ShrinkPool":
+    if service.spec.when_over is WhenOver.SHRINK_POOL:
         pool = service.spec.database.pool
         floor = f" Not even a pool of {floor_of(pool.size, pool.min_size)}, its smallest, fits."
     beyond = want.connections.minus(wanted.connections)
     more = (
-        f" Another {beyond} are counted for pods that open more than they declare, or are still to go."
-        if beyond
-        else ""
+        f" Another {beyond} are counted for pods that open more than they declare, or have yet to go." if beyond else ""
     )
     return (
-        f"{needs(wanted)}{more} {has_free(key, ledger=ledger, want=want)}{who_holds(service, ledger=ledger)}{floor}"
-        f"{why_not_obvious(service)} {what_would_fit(service, key, ledger=ledger)}"
+        f"{needs(wanted)}{more} {has_free(case.key, ledger=ledger, want=want)}{who_holds(service, ledger=ledger)}"
+        f"{floor}{why_not_obvious(service)} {what_would_fit(case)}"
     )
 
 
@@ -128,7 +167,3 @@ def beside_what_runs(wanted: Demand, *, stands: Connections, migration: Connecti
         f"Needs {wanted.connections} connections, which fit, but not beside what runs: {stands} and {migration} for the"
         f" migration, with {grant.free} free for it. Change the pods first, and add the migration after that."
     )
-
-
-def _with(service: FastAPIService, **parts: object) -> FastAPIService:
-    return service.model_copy(update={"spec": service.spec.model_copy(update=parts)})

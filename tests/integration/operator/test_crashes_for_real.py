@@ -218,11 +218,7 @@ def uri() -> Iterator[str]:
 
 def test_wherever_it_ends_it_arrives_at_the_same_place_and_never_over_the_line(api: Api, uri: str) -> None:
     undisturbed = Plan()
-    import time
-
-    t = time.time()
     expected = asyncio.run(Telling(api, uri, "undisturbed", undisturbed).tell())
-    print("undisturbed", time.time() - t, undisturbed.writes)
     assert [each["claimed"] for each in expected] == [3 * 3 + 2 * 2 + 1, 4 * 2 + 1]
     ends = range(undisturbed.writes + 1)
 
@@ -232,8 +228,8 @@ def test_wherever_it_ends_it_arrives_at_the_same_place_and_never_over_the_line(a
             tellings = [Telling(api, uri, f"end-after-{writes}", Plan(ends_after=writes)) for writes in batch]
             arrived = await asyncio.gather(*(telling.tell() for telling in tellings))
             for telling, ended in zip(tellings, arrived, strict=True):
-                assert telling._lives == 2, f"{telling.namespace}: it did not end"
+                plan = telling.plan  # how often a status is written depends on how fast the world is
+                assert telling._lives == 2 or plan.writes <= (plan.ends_after or 0), telling.namespace
                 assert ended == expected, telling.namespace
 
     asyncio.run(tell_all())
-    print(f"\n{undisturbed.writes} writes")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from plimsoll.api.fastapiservice import LARGEST_POOL
-from plimsoll.budget.demand import demand
+from plimsoll.budget.demand import Overlap, demand
 from plimsoll.budget.ledger import Claim, Ledger, Want
-from plimsoll.explain import fits, largest_pool, over_budget, with_pool
+from plimsoll.explain import Case, largest_pool, over_budget
 from plimsoll.units import Connections
 from support.builders import a_service, group
 
@@ -43,7 +43,7 @@ def book(room: int, *, held: int = 0, margin: int | None = 0) -> Ledger:
 def sentence(service: FastAPIService, ledger: Ledger) -> str:
     wanted = demand(service, service.budget_key)
     want = Want(uid=service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
-    return over_budget(service, service.budget_key, ledger=ledger, want=want)
+    return over_budget(Case(service=service, key=service.budget_key, ledger=ledger), want=want)
 
 
 def test_the_refusal_of_the_common_default_says_sum_room_holders_miscount_and_remedy() -> None:
@@ -105,10 +105,11 @@ def test_without_overflow_there_is_no_miscount_to_explain() -> None:
 def test_the_largest_pool_is_exactly_the_largest(service: FastAPIService, room: int, margin: int | None) -> None:
     assume(service.spec.web.replicas)
     ledger = book(room, margin=margin)
-    size = largest_pool(service, service.budget_key, ledger=ledger)
+    case = Case(service=service, key=service.budget_key, ledger=ledger)
+    size = largest_pool(case)
 
     def fit(pool: int) -> bool:
-        return fits(with_pool(service, size=pool, overflow=0), service.budget_key, ledger=ledger)
+        return case.but_pool(pool).fits
 
     assert fit(size) if size else not fit(1)
     assert not fit(size + 1)
@@ -116,26 +117,44 @@ def test_the_largest_pool_is_exactly_the_largest(service: FastAPIService, room: 
 
 @given(service=SERVICES)
 def test_what_it_says_would_fit_is_a_pool_that_the_api_accepts(service: FastAPIService) -> None:
-    assert largest_pool(service, service.budget_key, ledger=book(10**9)) <= LARGEST_POOL
+    assert largest_pool(Case(service=service, key=service.budget_key, ledger=book(10**9))) <= LARGEST_POOL
 
 
 @given(service=SERVICES, room=st.integers(0, 400), margin=MARGINS)
 def test_every_way_that_it_names_does_fit(service: FastAPIService, room: int, margin: int | None) -> None:
     ledger = book(room, held=500, margin=margin)
-    key = service.budget_key
-    assume(not fits(service, key, ledger=ledger))
+    case = Case(service=service, key=service.budget_key, ledger=ledger)
+    assume(not case.fits)
     said = sentence(service, ledger)
-    assert f"Needs {demand(service, key).connections} connections" in said
+    assert f"Needs {case.wanted.connections} connections" in said
     if advice := re.search(r"(web\.workers 1 and )?database\.pool\.size (\d+) with maxOverflow 0", said):
-        advised = with_pool(service, size=int(advice[2]), overflow=0)
-        assert fits(_with(advised, web={"workers": 1}) if advice[1] else advised, key, ledger=ledger)
+        advised = case.but_pool(int(advice[2]))
+        assert (_with(advised, web={"workers": 1}) if advice[1] else advised).fits
     elif "maxSurge 0" not in said:
         assert "No pool is small enough" in said
-        assert not fits(_with(with_pool(service, size=1, overflow=0), web={"workers": 1}), key, ledger=ledger)
+        assert not _with(case.but_pool(1), web={"workers": 1}).fits
     if "maxSurge 0" in said:
-        assert fits(_with(service, rollout={"max_surge": 0, "max_unavailable": 1}), key, ledger=ledger)
+        assert _with(case, rollout={"max_surge": 0, "max_unavailable": 1}).fits
 
 
-def _with(service: FastAPIService, **parts: dict[str, Any]) -> FastAPIService:
-    changed = {name: getattr(service.spec, name).model_copy(update=values) for name, values in parts.items()}
-    return service.model_copy(update={"spec": service.spec.model_copy(update=changed)})
+def _with(case: Case, **parts: dict[str, Any]) -> Case:
+    spec = case.service.spec
+    return case.but(**{name: getattr(spec, name).model_copy(update=values) for name, values in parts.items()})
+
+
+def test_of_an_additional_database_it_is_that_ones_pool_that_would_fit() -> None:
+    orders = {"name": "orders", "budgetRef": {"name": "other"}, "secretRef": {"name": "x"}, "poolSize": 9}
+    service = a_service(replicas=2, additionalDatabases=[orders])
+    case = Case(service=service, key=service.budget_keys[1], ledger=book(20))
+    want = Want(uid=service.metadata.uid, connections=case.wanted.connections)
+    assert over_budget(case, want=want).endswith(
+        "What would fit: rollout.maxSurge 0 with maxUnavailable 1, or additionalDatabases[orders].poolSize 6 with"
+        " maxOverflow 0."
+    )
+
+
+def test_without_a_guard_the_terms_are_those_of_that_mode() -> None:
+    service = a_service(replicas=2)
+    case = Case(service=service, key=service.budget_key, ledger=book(20), overlap=Overlap.COUNTED)
+    want = Want(uid=service.metadata.uid, connections=case.wanted.connections)
+    assert "(2 + 1 surge + 1 terminating + 2 evicted) pods" in over_budget(case, want=want)
