@@ -31,8 +31,9 @@ from plimsoll.steps import Step, lowered_guards, roll_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plimsoll.api.fastapiservice import FastAPIService, JobGroup, Web
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey
+    from plimsoll.api.workloads import JobGroup, Web
     from plimsoll.budget.ledger import Claim
     from plimsoll.errors import Terminal
     from plimsoll.observed import Observed

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from plimsoll.api.fastapiservice import LARGEST_POOL, WhenOver
+from plimsoll.api.databases import LARGEST_POOL
+from plimsoll.api.fastapiservice import WhenOver
 from plimsoll.budget.demand import Overlap, demand, processes
 from plimsoll.budget.fit import floor_of, largest
 from plimsoll.budget.ledger import Want

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from plimsoll.api.fastapiservice import JobGroup, Web
+from plimsoll.api.workloads import JobGroup, Web
 from plimsoll.budget.demand import WEB, WorkloadDemand, demand
 from plimsoll.overlap import allowed, part_of, standing
 from plimsoll.render.names import component

@@ -19,8 +19,9 @@ from plimsoll.units import total
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plimsoll.api.fastapiservice import FastAPIService, JobGroup, Web
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey
+    from plimsoll.api.workloads import JobGroup, Web
     from plimsoll.budget.demand import Demand
     from plimsoll.decide import Decision
     from plimsoll.observed import Observed

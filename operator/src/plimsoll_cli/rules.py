@@ -10,14 +10,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.connectionbudget import ConnectionBudget, NamespacesFrom
-from plimsoll.api.fastapiservice import RESERVED_ENV, FastAPIService, ServiceType
+from plimsoll.api.fastapiservice import RESERVED_ENV, FastAPIService
+from plimsoll.api.workloads import ServiceType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from plimsoll.api.crd import Kind
-    from plimsoll.api.fastapiservice import Autoscaling
     from plimsoll.api.meta import Wire
+    from plimsoll.api.workloads import Autoscaling
 
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _CONTRACT: Final = ("DATABASE_URL", "DB_POOL_SIZE", "DB_MAX_OVERFLOW")

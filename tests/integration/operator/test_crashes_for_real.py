@@ -3,8 +3,8 @@
 One story (a service comes, changes its shape, loses a job group, goes) is told once undisturbed; then once for every
 write that it took, with an end right after it, and once with an end before the first: an end before any other write
 leaves behind what the end after the one before it does, since nothing is remembered but in the cluster. All arrive at
-the same place, and at no moment could the pods that exist open more than was claimed. The database is real as well; only
-the kubelet pretends.
+the same place, and at no moment could the pods that exist open more than was claimed. The database is real as
+well; only the kubelet pretends.
 """
 
 from __future__ import annotations

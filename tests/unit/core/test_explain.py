@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from plimsoll.api.fastapiservice import LARGEST_POOL
+from plimsoll.api.databases import LARGEST_POOL
 from plimsoll.budget.demand import Overlap, demand
 from plimsoll.budget.ledger import Claim, Ledger, Want
 from plimsoll.explain import Case, largest_pool, over_budget

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from plimsoll.api.cel import Expression, Side, bracketed, number, text, total, when
-from plimsoll.api.fastapiservice import MOST_PROCESSES
+from plimsoll.api.workloads import MOST_PROCESSES
 
 NEW: Final = Side("object")
 OLD: Final = Side("oldObject", prefix="old")

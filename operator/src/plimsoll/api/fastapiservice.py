@@ -6,14 +6,13 @@ Owned by the app team. Every default here is the default of the API: the CRD is 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from plimsoll.api.meta import BudgetKey, Condition, DnsLabel, Manifest, Metadata, ObjectName, SecretKey, Wire
-
-if TYPE_CHECKING:
-    from pydantic.config import JsonDict
+from plimsoll.api.databases import AdditionalDatabase, BudgetRef, Database
+from plimsoll.api.meta import BudgetKey, Condition, Metadata, Wire
+from plimsoll.api.workloads import Argv, JobGroup, Web
 
 RESERVED_ENV: Final = (
     "DATABASE_URL",
@@ -29,13 +28,8 @@ RESERVED_ENV: Final = (
 )
 """Names that carry the contract between operator and process: a service that set them would break its own claim."""
 
-LARGEST_POOL: Final = 10000
-MOST_PROCESSES: Final = 64
-Replicas = Annotated[int, Field(ge=0, le=1000)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Deadline = Annotated[int, Field(ge=1, le=86400)]
-Argv = Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)]
-OPEN: Final[JsonDict] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 class PullPolicy(StrEnum):
@@ -46,13 +40,6 @@ class PullPolicy(StrEnum):
     NEVER = "Never"
 
 
-class ServiceType(StrEnum):
-    """How the web pods are reached."""
-
-    CLUSTER_IP = "ClusterIP"
-    NODE_PORT = "NodePort"
-
-
 class EnvVar(Wire):
     """One environment variable; ``$(NAME)`` in the value expands to an earlier one, those of the contract included."""
 
@@ -61,167 +48,6 @@ class EnvVar(Wire):
 
     value: Annotated[str, Field(max_length=32768)] = ""
     """Its value."""
-
-
-class Expose(Wire):
-    """The Service in front of the web pods."""
-
-    type: ServiceType = ServiceType.CLUSTER_IP
-    """ClusterIP or NodePort."""
-
-    port: Annotated[int, Field(ge=1, le=65535)] = 80
-    """Port of the Service."""
-
-    node_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Port on every node, with type NodePort; left out, the cluster picks one."""
-
-
-class Autoscaling(Wire):
-    """A HorizontalPodAutoscaler for the workload. Connections are claimed for maxReplicas, so that it always fits."""
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """The fewest pods."""
-
-    max_replicas: Annotated[int, Field(ge=1, le=1000)]
-    """The most pods; what the service claims rests on it."""
-
-    target_cpu_utilization_percentage: Annotated[int, Field(ge=1, le=1000)] = 80
-    """Average CPU of the pods, as a percentage of what they request, that the autoscaler aims at."""
-
-
-class Web(Wire):
-    """The pods that answer requests."""
-
-    replicas: Replicas = 2
-    """How many pods; without effect beside autoscaling."""
-
-    autoscaling: Autoscaling | None = None
-    """Lets the number of pods follow their load, within bounds."""
-
-    workers: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | None = None
-    """Server processes per pod. Each has a connection pool of its own, so it multiplies what a pod can open. Left out:
-    one per whole CPU of resources.limits.cpu, and one where no limit is set; never the node's cores.
-    """
-
-    restarting_workers: Annotated[int, Field(ge=0, le=MOST_PROCESSES)] = 0
-    """Server processes that exist beside the others while the server restarts its own: the number of workers where
-    gunicorn is told to reload (HUP), which starts the new ones first. uvicorn and plimsoll_runtime replace one after
-    the other, and need none.
-    """
-
-    command: Argv = ()
-    """Replaces the image's default command (CMD); an entrypoint such as an init stays in front of it. Left out, the
-    default is run.
-    """
-
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    """Port that the container listens on; given to it as PORT."""
-
-    liveness_path: Annotated[str, Field(max_length=1024)] = "/healthz"
-    """Path of the startup and liveness probes."""
-
-    readiness_path: Annotated[str, Field(max_length=1024)] = "/readyz"
-    """Path of the readiness probe."""
-
-    service: Expose = Field(default_factory=Expose)
-    """The Service in front of the pods."""
-
-    resources: Manifest = Field(default_factory=dict, json_schema_extra=OPEN)
-    """Requests and limits of the container."""
-
-
-class JobGroup(Wire):
-    """Pods that work off durable jobs. Any worker will do, as long as it keeps to its declared connections."""
-
-    name: Annotated[DnsLabel, Field(max_length=20)]
-    """Name of the group, unique in the service."""
-
-    command: Annotated[Argv, Field(min_length=1)]
-    """Command of the worker, in place of the image's default command (CMD)."""
-
-    replicas: Replicas = 1
-    """How many pods; without effect beside autoscaling."""
-
-    autoscaling: Autoscaling | None = None
-    """Lets the number of pods follow their load, within bounds."""
-
-    processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = 1
-    """Worker processes per pod; given to it as WEB_CONCURRENCY."""
-
-    connections_per_process: Annotated[int, Field(ge=1, le=1000)] = 2
-    """The most connections that one process opens; given to it as DB_POOL_SIZE. plimsoll_runtime's worker needs at
-    least 2: one to listen, one to work.
-    """
-
-    resources: Manifest = Field(default_factory=dict, json_schema_extra=OPEN)
-    """Requests and limits of the container."""
-
-
-class Pool(Wire):
-    """The connection pool of one web process."""
-
-    size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] = 5
-    """Connections that the pool keeps; given as DB_POOL_SIZE."""
-
-    min_size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] | None = None
-    """With whenOver: ShrinkPool, the smallest pool that is still worth running: one that is too small makes requests
-    wait for connections, which is an outage of its own kind. Left out: half of size, rounded up.
-    """
-
-    max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
-    """Connections that the pool opens beyond its size under load; given as DB_MAX_OVERFLOW. They count too."""
-
-
-class BudgetRef(Wire):
-    """The budget that the service claims from."""
-
-    name: ObjectName
-    """Name of the ConnectionBudget."""
-
-    namespace: Annotated[DnsLabel, Field()] | None = None
-    """Its namespace; left out, the service's own. The budget must allow it."""
-
-
-class Database(Wire):
-    """Which server, and how many connections each process may open to it."""
-
-    budget_ref: BudgetRef
-    """The ConnectionBudget of the PostgreSQL server that this service connects to."""
-
-    secret_ref: SecretKey
-    """Secret with the service's own URI of that server; given to the pods as DATABASE_URL."""
-
-    pool: Pool = Field(default_factory=Pool)
-    """The pool of each web process."""
-
-    extra_per_process: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Connections that a web process opens outside its pool: a LISTEN, an advisory lock, a second engine."""
-
-
-class AdditionalDatabase(Wire):
-    """A further database that the same processes connect to, with a budget of its own."""
-
-    name: Annotated[DnsLabel, Field(max_length=20)]
-    """Name of it, unique in the service. In capitals, with underscores, it begins the names of its environment
-    variables: orders gives ORDERS_DATABASE_URL, ORDERS_DB_POOL_SIZE and ORDERS_DB_MAX_OVERFLOW.
-    """
-
-    budget_ref: BudgetRef
-    """The ConnectionBudget of its PostgreSQL server."""
-
-    secret_ref: SecretKey
-    """Secret with the service's own URI of it."""
-
-    pool_size: Annotated[int, Field(ge=1, le=LARGEST_POOL)] = 5
-    """Connections that the pool of each web process keeps to it."""
-
-    max_overflow: Annotated[int, Field(ge=0, le=LARGEST_POOL)] = 0
-    """Connections that this pool opens beyond its size under load."""
-
-    job_connections_per_process: Annotated[int, Field(ge=0, le=1000)] = 0
-    """The most connections that each process of the job workers opens to it; where there are some, given to them as its
-    DB_POOL_SIZE.
-    """
 
 
 class WhenOver(StrEnum):

@@ -24,8 +24,9 @@ from plimsoll.units import NONE, Connections, total
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plimsoll.api.fastapiservice import Autoscaling, FastAPIService, JobGroup, Rollout, Web
+    from plimsoll.api.fastapiservice import FastAPIService, Rollout
     from plimsoll.api.meta import BudgetKey
+    from plimsoll.api.workloads import Autoscaling, JobGroup, Web
 
 WEB = "web"
 """The workload that answers requests; every other workload is a group of job workers."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from plimsoll.render.names import metadata
 
 if TYPE_CHECKING:
-    from plimsoll.api.fastapiservice import Autoscaling, FastAPIService
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
+    from plimsoll.api.workloads import Autoscaling
 
 
 def autoscaler(service: FastAPIService, scaling: Autoscaling, *, part: str, target: str) -> Manifest:

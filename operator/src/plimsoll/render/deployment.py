@@ -13,8 +13,9 @@ from plimsoll.shutdown import job_grace_seconds, web_grace_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plimsoll.api.fastapiservice import FastAPIService, JobGroup
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.api.workloads import JobGroup
     from plimsoll.units import Connections
 
 

@@ -13,7 +13,8 @@ from plimsoll.render.names import CONNECTIONS, labels
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plimsoll.api.fastapiservice import AdditionalDatabase, FastAPIService
+    from plimsoll.api.databases import AdditionalDatabase
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.budget.demand import PoolCost
     from plimsoll.units import Connections

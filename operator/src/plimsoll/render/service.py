@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.api.fastapiservice import ServiceType
+from plimsoll.api.workloads import ServiceType
 from plimsoll.render.names import component, metadata, selector
 
 if TYPE_CHECKING:
