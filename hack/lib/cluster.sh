@@ -185,6 +185,11 @@ pod_network_of_node() {
     cat <<SH
 rule="POSTROUTING -s $2 ! -d $pod_range -j MASQUERADE"
 iptables -t nat -C \$rule 2>/dev/null || iptables -t nat -A \$rule
+# A Service's address that kube-proxy does not know yet must not leave the node: whoever answers out there would be
+# kept for the Service for as long as the connection lives.
+for chain in OUTPUT FORWARD; do
+  iptables -C \$chain -d $service_range -j REJECT 2>/dev/null || iptables -A \$chain -d $service_range -j REJECT
+done
 mkdir -p /etc/cni/net.d
 cat >/etc/cni/net.d/.pods.new <<'JSON'
 $(network_config "$2")
@@ -194,7 +199,8 @@ SH
   } | docker exec --interactive "$1" sh
 }
 
-pod_range=10.244.0.0/16                 # kind's default for all pods
+pod_range=10.244.0.0/16                 # kind's defaults
+service_range=10.96.0.0/16
 
 # The range is a pod's only neighbourhood: ptp gives it a cable to the node, host-local an address, portmap host ports.
 network_config() {
