@@ -58,6 +58,8 @@ def test_connections_stay_within_the_claims_whatever_happens_to_the_pods(world, 
 
 
 def test_without_the_guard_and_the_ledger_the_same_services_go_over_it(world, backends):
+    world.apply()
+    world.settled()
     before = refusals(world)["server"]
     control = Control(world, backends)
     control.take_over()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from support.line_witness import BackendWitness
     from support.line_world import World
 
-ROLLOUTS = 4
+ROLLOUTS = 2
 
 
 def plain(deployment: Manifest) -> Manifest:
@@ -59,16 +59,17 @@ class Control:
 
     def stacked(self, *, enough: int) -> None:
         """Rollouts on top of rollouts, until more than ``enough`` connections are open at once or all are over."""
-        for _ in range(ROLLOUTS):
-            self._roll_all()
-            self.world.told(
-                "all five roll out", lambda: self.world.rolling or self.backends.now.total > enough, every=0.1
-            )
-            if self.backends.now.total > enough:
-                return
-        self.world.told(
-            "over the line, or all over", lambda: self.backends.now.total > enough or self._over(), every=0.1
-        )
+        self.world.switch(linger="true")
+        try:
+            for _ in range(ROLLOUTS):
+                self._roll_all()
+                self.world.told("they roll out", lambda: self.world.rolling or self._seen(enough), every=0.1)
+            self.world.told("over the line, or all over", lambda: self._seen(enough) or self._over(), every=0.1)
+        finally:
+            self.world.switch(linger="false")
+
+    def _seen(self, enough: int) -> bool:
+        return self.backends.now.total > enough
 
     def _roll_all(self) -> None:
         self._revision += 1

@@ -68,17 +68,26 @@ class Play:
             self.world.roll_all()
             self.world.told(
                 "all five roll out at once and nearly all that is granted is in use",
-                lambda: self.world.rolling and self.backends.now.total >= NEARLY_ALL * self.claims.total,
+                lambda: self.world.rolling and self.is_nearly_all_in_use(),
             )
             self.stretched += self.backends.since(start)
         finally:
             self.world.switch(hold="false")
 
+    def is_nearly_all_in_use(self) -> bool:
+        """Whether what is open now is nine tenths of what is granted."""
+        return self.backends.now.total >= NEARLY_ALL * self.claims.total
+
     def stacked(self) -> None:
-        """Edits on top of rollouts that have begun and are not over, and those of ``full_stretch`` still under way."""
-        for _ in range(2):
-            self.world.roll_all()
-            self.world.told("all five roll out", lambda: self.world.rolling)
+        """Edits on top of rollouts that have begun and are not over, while whoever is told to stop takes its time."""
+        self.world.switch(linger="true")
+        try:
+            for _ in range(2):
+                self.world.roll_all()
+                self.world.told("all five roll out", lambda: self.world.rolling)
+            self.world.told("pods that terminate fill what is granted", self.is_nearly_all_in_use)
+        finally:
+            self.world.switch(linger="false")
         self.world.settled()
 
     def drained(self) -> None:

@@ -65,7 +65,7 @@ def _spec(web: Manifest, pool: Manifest, **more: Any) -> Manifest:
     return {
         "web": {**web, "readinessPath": "/saturated"},
         "database": {"secretRef": {"name": "line"}, "pool": pool},
-        "shutdown": {"drainSeconds": 2, "requestDeadlineSeconds": 5, "jobDeadlineSeconds": 30},
+        "shutdown": {"drainSeconds": 2, "requestDeadlineSeconds": 5, "jobDeadlineSeconds": 30, "lifespanSeconds": 30},
         **more,
     }
 

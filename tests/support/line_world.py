@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from support.kube import Kube, Manifest
     from support.stage import Images
 
-DEADLINE = 180
-"""Seconds for anything that has to settle; five rollouts at once take about a minute on two cores."""
+DEADLINE = 300
+"""Seconds for anything that has to settle; five rollouts at once take about a minute on two cores that are idle."""
 
 
 class World(Stage):
@@ -64,7 +64,7 @@ class World(Stage):
         self.kube.apply(*(service(each, server=self.namespace, image=image) for each in self.tenants.values()))
 
     def switch(self, **settings: object) -> None:
-        """Tells every pod: ``hold``, ``burn``; see ``saturating``."""
+        """Tells every pod: ``hold``, ``linger``, ``burn``; see ``saturating``."""
         self.sql("UPDATE switch SET " + ", ".join(f"{name} = {value}" for name, value in settings.items()))  # noqa: S608 - our own words
 
     def change(self, name: str, spec: Manifest) -> None:
@@ -137,8 +137,8 @@ def _updated(deployment: Manifest) -> int:
 
 SETUP = """
 CREATE ROLE tenant LOGIN PASSWORD 'tenant';
-CREATE TABLE switch (hold boolean NOT NULL, burn integer NOT NULL);
-INSERT INTO switch VALUES (false, 0);
+CREATE TABLE switch (hold boolean NOT NULL, linger boolean NOT NULL, burn integer NOT NULL);
+INSERT INTO switch VALUES (false, false, 0);
 GRANT SELECT ON switch TO tenant;
 """
 

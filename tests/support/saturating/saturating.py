@@ -4,8 +4,9 @@
     python -m saturating                                job workers, with DB_POOL_SIZE connections
 
 What a test tells it goes through the database, where every pod hears it at once: the table ``switch`` of one row. While
-``hold`` is set, a web pod that starts does not become ready and a worker that was told to stop does not, so that a
-rollout stands still at its largest. ``burn`` is the share of a core, in percent, that each pod with BURNS=yes wastes.
+``hold`` is set, a web pod that starts does not become ready, so that a rollout stands still with its surge. While
+``linger`` is set, who was told to stop goes on to its deadline, as with a long request or job. ``burn`` is the share of
+a core, in percent, that each pod with BURNS=yes wastes.
 A connection that the server refuses for want of slots is logged as SQLSTATE 53300, and asked for again.
 """
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-SWITCH = "SELECT hold, burn FROM switch"
+SWITCH = "SELECT hold, linger, burn FROM switch"
 BUSY = f"{SWITCH}, pg_sleep(0.5)"
 """Busy nearly all the time, and yet a backend whose client was killed hears of it within half a second."""
 
@@ -58,13 +59,19 @@ class Pod:
     """Whether the switch said ``hold`` when this process first read it."""
 
     hold: bool = False
+    linger: bool = False
     burn: int = 0
 
     def heard(self, row: Sequence[Any] | None) -> None:
         """A reading of the switch."""
         if row is not None:
-            self.hold, self.burn = bool(row[0]), int(row[1])
+            self.hold, self.linger, self.burn = bool(row[0]), bool(row[1]), int(row[2])
             self.born_held = self.hold if self.born_held is None else self.born_held
+
+    async def lingered(self) -> None:
+        """Waits for as long as who was told to stop shall go on."""
+        while self.linger:  # noqa: ASYNC110 - the switch is read from the database, nobody calls
+            await asyncio.sleep(TURN_SECONDS)
 
     @property
     def ready(self) -> bool:
@@ -139,6 +146,7 @@ def create_app() -> FastAPI:
             burning = [waste(pod)] if os.environ.get("BURNS") else []
             async with at_once(*(occupy_pooled(engine, pod, number) for number in range(pod.wanted)), *burning):
                 yield
+                await pod.lingered()
 
     app = FastAPI(lifespan=lifespan)
 
@@ -150,13 +158,12 @@ def create_app() -> FastAPI:
 
 
 async def work(settings: Settings) -> None:
-    """The worker: holds its connections until it is told to stop, and then for as long as the switch says so."""
+    """The worker: holds its connections until it is told to stop, and then for as long as it shall linger."""
     pod, stopped = Pod(settings.db_pool_size), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with at_once(*(occupy(settings, pod) for _ in range(pod.wanted))):
         await stopped.wait()
-        while pod.hold:  # noqa: ASYNC110 - the switch is read from the database, nobody calls
-            await asyncio.sleep(TURN_SECONDS)
+        await pod.lingered()
 
 
 if __name__ == "__main__":
