@@ -2,8 +2,9 @@
 # `make test`: every tier, on a kind cluster of its own (plimsoll-test). Programs, images and the fast checks run beside
 # each other; then one pytest run over all tiers, whose closing line is the last line printed.
 # Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_CLUSTER and PLIMSOLL_TEST_PORT (two runs beside each
-# other need different ones), PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE, PYTEST_ARGS. The tests get KUBECONFIG, PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and
-# PLIMSOLL_OPERATOR_IMAGE, PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
+# other need different ones), PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE, PYTEST_ARGS. The tests get KUBECONFIG,
+# PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and PLIMSOLL_OPERATOR_IMAGE,
+# PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_SATURATING_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
 set -euo pipefail
 run_name="test"
 # shellcheck source=hack/lib/common.sh
@@ -12,6 +13,8 @@ run_name="test"
 . "$root/hack/lib/foundation.sh"
 # shellcheck source=hack/lib/venv.sh
 . "$root/hack/lib/venv.sh"
+# shellcheck source=hack/lib/testing.sh
+. "$root/hack/lib/testing.sh"
 
 cluster=${PLIMSOLL_TEST_CLUSTER:-plimsoll-test}
 port=${PLIMSOLL_TEST_PORT:-18080}
@@ -51,19 +54,16 @@ check_beside() {
 only_run
 enough_disk
 port_available "$cluster" "$port" PLIMSOLL_TEST_PORT
-progress_start $((foundation_steps + 5))
+progress_start $((foundation_steps + 6))
 step "PostgreSQL programs" postgres_programs
 beside=(check_beside)
 foundation
-step "cluster" cluster_ready "$cluster" "$way" "$port" "${PLIMSOLL_WORKERS:-1}"
-step "images into the nodes" load_project_images "$cluster" "$way"
+step "image for tests" test_image "$way"
+step "cluster" cluster_ready "$cluster" "$way" "$port" "${PLIMSOLL_WORKERS:-2}"   # two: one of them is drained
+step "images into the nodes" load_test_images "$cluster" "$way"
 
 cd "$root"
-export PATH=$bin:$PATH KUBECONFIG PLIMSOLL_CLUSTER=$cluster PLIMSOLL_PORT=$port
-export PLIMSOLL_OPERATOR_IMAGE PLIMSOLL_CAPTIONS_IMAGE PLIMSOLL_POSTGRES_IMAGE=$POSTGRES_IMAGE
-KUBECONFIG=$(kubeconfig_of "$cluster")
-PLIMSOLL_OPERATOR_IMAGE=$(project_image operator "$way")
-PLIMSOLL_CAPTIONS_IMAGE=$(project_image captions "$way")
+test_environment "$cluster" "$port" "$way"
 progress_pause
 status=0
 if [ -e "$run/static-failed" ]; then cat "$logs/lint-and-types.log" && status=1; fi

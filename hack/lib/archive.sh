@@ -33,7 +33,7 @@ archive_image() {
 }
 
 # control_plane_archive FILE CONTAINERD_CONFIG: every image that kubeadm of this version asks for, under the names and
-# tags that it asks for, and the sandbox image that containerd's configuration names.
+# tags that it asks for, the sandbox image that containerd's configuration names, and metrics-server's.
 control_plane_archive() {
   local folder=$1.d name program
   rm -rf "$folder" && mkdir -p "$folder"
@@ -48,6 +48,7 @@ control_plane_archive() {
   done < <("$bin/kubeadm" config images list --kubernetes-version "v$KUBERNETES" 2>/dev/null)
   name=$(sed -n 's/^ *sandbox_image = "\(.*\)"/\1/p' "$2")
   archive_image "$folder" "$name" "$bin/pause"
+  archive_image "$folder" "registry.k8s.io/metrics-server/metrics-server:v$METRICS_SERVER" "$bin/metrics-server"
   jq --slurp . "$folder/entries" >"$folder/manifest.json"
   rm "$folder/entries"
   tar --create --file "$1" --directory "$folder" --hard-dereference .

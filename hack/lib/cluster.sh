@@ -30,9 +30,17 @@ nodes:
   - {listenAddress: 127.0.0.1, hostPort: $2, containerPort: $node_port}
 YAML
   for worker in $(seq "$3"); do echo "- role: worker   # $worker"; done
+  cat <<'YAML'
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs:                          # an autoscaler's own 15 s and 5 min are long for somebody who watches
+      horizontal-pod-autoscaler-sync-period: 5s
+      horizontal-pod-autoscaler-downscale-stabilization: 30s
+YAML
   if ! may_raise_limits; then
     cat <<'YAML'
-kubeadmConfigPatches:
 - |
   kind: KubeletConfiguration
   featureGates:
@@ -83,6 +91,7 @@ cluster_ready() {
     if [ -e "$folder/made-$making" ] && cluster_answers "$name"; then
       pod_network "$name" "$way"
       nodes_ready "$name"
+      metrics_installed "$name"
       kept "running"
       return
     fi
@@ -104,6 +113,7 @@ cluster_ready() {
   nodes_known "$name"
   pod_network "$name" "$way"
   nodes_ready "$name"
+  metrics_installed "$name"
   touch "$folder/made-$making"
 }
 
@@ -115,6 +125,12 @@ nodes_known() {
     die "of the nodes ${nodes[*]} not all have joined the cluster within 60 s; the reason is in what" \
       "\"docker exec NODE journalctl --unit kubelet\" shows, and this command makes the cluster anew"
   in_cluster "$1" kubectl wait --for='jsonpath={.spec.podCIDR}' nodes --all --timeout=60s
+}
+
+# The metrics API, on which autoscalers rest. Nobody waits for it here: it has nothing to say before its second reading.
+metrics_installed() { # NAME
+  sed "s#METRICS_SERVER#$METRICS_SERVER#" "$root/hack/metrics-server.yaml" |
+    in_cluster "$1" kubectl apply --filename - >/dev/null
 }
 
 nodes_ready() {
@@ -169,6 +185,11 @@ pod_network_of_node() {
     cat <<SH
 rule="POSTROUTING -s $2 ! -d $pod_range -j MASQUERADE"
 iptables -t nat -C \$rule 2>/dev/null || iptables -t nat -A \$rule
+# A Service's address that kube-proxy does not know yet must not leave the node: whoever answers out there would be
+# kept for the Service for as long as the connection lives.
+for chain in OUTPUT FORWARD; do
+  iptables -C \$chain -d $service_range -j REJECT 2>/dev/null || iptables -A \$chain -d $service_range -j REJECT
+done
 mkdir -p /etc/cni/net.d
 cat >/etc/cni/net.d/.pods.new <<'JSON'
 $(network_config "$2")
@@ -178,7 +199,8 @@ SH
   } | docker exec --interactive "$1" sh
 }
 
-pod_range=10.244.0.0/16                 # kind's default for all pods
+pod_range=10.244.0.0/16                 # kind's defaults
+service_range=10.96.0.0/16
 
 # The range is a pod's only neighbourhood: ptp gives it a cable to the node, host-local an address, portmap host ports.
 network_config() {

@@ -54,10 +54,11 @@ forget_older() {
   done
 }
 
-# load_project_images NAME WAY: under their hashes, and under the release's tag, by which the examples name them.
+# load_project_images NAME WAY [IMAGE…]: under their hashes, and under the release's tag, by which the examples name them;
+# and further images, in one stream, since they share layers.
 load_project_images() {
   local project image node
-  load_images "$1" "$(project_image operator "$2")" "$(project_image captions "$2")" "$POSTGRES_IMAGE"
+  load_images "$1" "$(project_image operator "$2")" "$(project_image captions "$2")" "$POSTGRES_IMAGE" "${@:3}"
   for project in "${project_names[@]}"; do
     image=$(full_name "$(project_image "$project" "$2")")
     for node in $(nodes_with_pods "$1"); do

@@ -79,7 +79,7 @@ go_run() {
 tools=(sigs.k8s.io/kind helm.sh/helm/v4/cmd/helm k8s.io/kubernetes/cmd/kubectl)
 node_programs=(
   k8s.io/kubernetes/cmd/{kubeadm,kubelet,kube-apiserver,kube-controller-manager,kube-scheduler,kube-proxy}
-  go.etcd.io/etcd/server/v3 ./coredns ./pause
+  go.etcd.io/etcd/server/v3 ./coredns ./pause ./metrics-server
 )
 
 # The stamp of what `binaries WAY` builds.

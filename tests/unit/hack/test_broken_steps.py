@@ -158,5 +158,6 @@ def test_the_versions_file_and_the_go_module_agree() -> None:
         "helm.sh/helm/v4": "HELM",
         "github.com/coredns/coredns": "COREDNS",
         "go.etcd.io/etcd/server/v3": "ETCD",
+        "sigs.k8s.io/metrics-server": "METRICS_SERVER",
     }.items():
         assert f"{path} v{versions[name]}" in module
