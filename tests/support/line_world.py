@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from support.kube import condition
+from support.kube import KubectlError, condition
 from support.line_tenants import neighbourhood, server, service, tenants
 from support.stage import BUDGET, SERVICE, Stage
 
@@ -70,6 +70,16 @@ class World(Stage):
     def change(self, name: str, spec: Manifest) -> None:
         """Edits one tenant's spec."""
         self.kube.patch(SERVICE, name, {"spec": spec}, namespace=self.tenants[name].namespace)
+
+    def may(self, name: str, spec: Manifest) -> bool:
+        """Edits it as well, unless the API server refuses it for want of room."""
+        try:
+            self.change(name, spec)
+        except KubectlError as error:
+            if "free for it" not in str(error):
+                raise
+            return False
+        return True
 
     def roll_all(self) -> None:
         """An edit of each of the five that changes nothing but its pods."""
