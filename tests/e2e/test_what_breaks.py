@@ -9,8 +9,8 @@ import base64
 import shlex
 
 import pytest
-from support.kube import condition
-from support.stage import BUDGET, pick, staged, without_node_port
+from support.kube import KubectlError, condition
+from support.stage import BUDGET, SERVICE, pick, staged, without_node_port
 
 PASSWORD, WRONG_PASSWORD = "quickstart", "open-sesame"
 
@@ -122,3 +122,43 @@ def test_a_database_that_is_away_stops_growth_only_and_is_used_again_when_it_is_
     said(stage, "Observed")
     stage.until("the service reaches its database again", lambda: stored(stage) == 200, within=30)
     stage.ready()
+
+
+def test_a_budget_that_is_deleted_stops_growth_only_and_made_anew_it_knows_who_holds_what(stage, kube, nothing_touched):
+    budget = stage.budget()
+    kube.delete(BUDGET, "main", namespace=stage.namespace)
+    kube.run("scale", SERVICE, "captions", "--replicas=3", f"--namespace={stage.namespace}")
+    stage.says("BudgetNotFound", f"There is no ConnectionBudget {stage.namespace}/main; create it")
+    assert stored(stage) == 200
+    kube.run("scale", SERVICE, "captions", "--replicas=2", f"--namespace={stage.namespace}")
+    meta = {"name": "main", "namespace": stage.namespace}
+    kube.apply(
+        {"apiVersion": budget["apiVersion"], "kind": "ConnectionBudget", "metadata": meta, "spec": budget["spec"]}
+    )
+    said(stage, "Observed")
+    stage.until("the claim is found again", lambda: stage.claim() == 20, within=60)
+    stage.ready()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"web": {"replicas": -1}}, "spec.web.replicas: Invalid value: -1"),
+        ({"web": {"replicas": 10**7}}, "spec.web.replicas: Invalid value: 10000000"),
+        ({"database": {"pool": {"size": 10**18}}}, "spec.database.pool.size: Invalid value"),
+        ({"database": {"pool": {"size": 2, "minSize": 3}}}, "minSize is more than size"),
+        ({"rollout": {"maxSurge": 0}}, "maxSurge and maxUnavailable are both 0"),
+        ({"env": [{"name": "DB_POOL_SIZE", "value": "99"}]}, "carries the contract with the operator"),
+        (
+            {"web": {"replicas": 1000}, "database": {"pool": {"size": 10000, "maxOverflow": 10000}}},
+            "Needs 20020005 conn",
+        ),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence_and_nothing_is_lost(stage, nothing_touched, change, words):
+    before = stage.service()["spec"]
+    with pytest.raises(KubectlError) as refused:
+        stage.edit(change)
+    print(f"\n{refused.value}")
+    assert words in str(refused.value)
+    assert stage.service()["spec"] == before
