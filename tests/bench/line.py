@@ -31,11 +31,13 @@ def with_plimsoll(world: World, backends: BackendWitness, rounds: int) -> dict[s
     """All scenes, those that roll out and kill several times."""
     with ClaimWitness(world.kube, world.namespace) as claims:
         play = Play(world, backends, claims)
-        world.apply()
         play.scene(play.opening)
+        play.scene(play.rest)
         for _ in range(rounds):
-            for scene in (play.full_stretch, play.stacked, play.rest, play.drained, play.killed, play.resized):
+            for scene in (play.full_stretch, play.stacked, play.drained, play.killed, play.resized, play.settled):
                 play.scene(scene)
+        play.scene(play.opening)
+        play.scene(play.rest)
         refused = refusals(world)
     return {**play.figures(), "sqlstate_53300": sum(refused.values()), "scenes_s": play.seconds}
 

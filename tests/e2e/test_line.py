@@ -35,7 +35,6 @@ def backends(world, kube):
 def test_connections_stay_within_the_claims_whatever_happens_to_the_pods(world, kube, backends):
     with ClaimWitness(kube, world.namespace) as claims:
         play = Play(world, backends, claims)
-        world.apply()
         for scene in (
             play.opening,
             play.rest,
@@ -44,6 +43,7 @@ def test_connections_stay_within_the_claims_whatever_happens_to_the_pods(world, 
             play.drained,
             play.killed,
             play.resized,
+            play.settled,
         ):
             play.scene(scene)
         figures, worst, refused = play.figures(), play.worst(), refusals(world)

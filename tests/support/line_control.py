@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from support.line_play import BUSY_PERCENT
 from support.stage import SERVICE
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ROLLOUTS = 2
 
 
-def plain(deployment: Manifest) -> Manifest:
+def plain(deployment: Manifest, *, replicas: int) -> Manifest:
     """A Deployment as somebody would write it by hand."""
     labels = {"app": deployment["metadata"]["name"]}
     template = deployment["spec"]["template"]
@@ -27,7 +28,7 @@ def plain(deployment: Manifest) -> Manifest:
         for key, value in template["spec"].items()
         if key not in {"priorityClassName", "priority", "preemptionPolicy"}
     }
-    spec: dict[str, Any] = {**deployment["spec"], "selector": {"matchLabels": labels}}
+    spec: dict[str, Any] = {**deployment["spec"], "replicas": replicas, "selector": {"matchLabels": labels}}
     return _named(deployment, {**spec, "template": {"metadata": {"labels": labels}, "spec": pod}})
 
 
@@ -44,17 +45,21 @@ class Control:
         self._revision = 0
 
     def take_over(self) -> None:
-        """The operator's services go, plain ones of the same shape come."""
+        """The operator's services go, plain ones of the same shape come, an autoscaled one at its maximum already."""
         scalers = [
             each for each in self.world.kube.list("hpa") if each["metadata"]["namespace"] in self.world.namespaces
         ]
-        manifests = [plain(each) for each in self.world.deployments()]
+        most = {each["metadata"]["name"]: each["spec"]["maxReplicas"] for each in scalers}
+        manifests = [
+            plain(each, replicas=most.get(each["metadata"]["name"], each["spec"]["replicas"]))
+            for each in self.world.deployments()
+        ]
         manifests += [_named(each, each["spec"]) for each in scalers]
+        self.world.switch(burn=BUSY_PERCENT)
         for tenant in self.world.tenants.values():
             self.world.kube.delete(SERVICE, tenant.name, namespace=tenant.namespace)
         self.world.told("nothing of them is left", lambda: not self.world.pods() and not self.world.deployments())
         self.world.kube.apply(*manifests)
-        self.world.scaled_out()
         self.world.told("the plain ones are as full", lambda: self.backends.now.total == self.world.at_rest)
 
     def stacked(self, *, enough: int) -> None:

@@ -1,13 +1,14 @@
-"""What is done to the five services while they are watched: each scene begins and ends with everything at rest.
+"""What is done to the five services while they are watched. A scene does not wait for the one before to come to rest.
 
     play = Play(world, backends, claims)
-    play.opening()      all five Ready, the autoscaled one busy and at its maximum
+    play.opening()      all five are applied, the autoscaled one is busy until it is at its maximum
     play.rest()         nothing happens: the share of what is granted that serving pods hold
     play.full_stretch() all five roll out at once and stand still at replicas + surge
     play.stacked()      rollouts on top of rollouts
     play.drained()      a node is cordoned, its pods are evicted
     play.killed()       pods deleted, containers killed
     play.resized()      replicas down and up, and the autoscaler to its minimum
+    play.settled()      all five Ready, no pod terminates
 
 Every pod holds all its connections all the time, so whatever the order of things is in there, the server sees it.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from support.kube import KubectlError
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from support.line_world import World
 
 NEARLY_ALL = 0.9
+BUSY_PERCENT = 10
+"""Of a core, in every pod of the autoscaled service: twice of what its autoscaler allows for."""
+
 REST_SAMPLES = 100
 
 
@@ -46,8 +51,9 @@ class Play:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def opening(self) -> None:
-        """From nothing to all five at their autoscalers' maximum."""
-        self.world.settled()
+        """From nothing to all five at rest, the autoscaler at its maximum."""
+        self.world.switch(burn=BUSY_PERCENT)
+        self.world.apply()
         self.world.scaled_out()
         self.world.settled()
 
@@ -61,6 +67,7 @@ class Play:
 
     def full_stretch(self) -> None:
         """New pods wait for each other: every workload is at replicas + surge, with every pool full."""
+        self.world.switch(burn=BUSY_PERCENT)
         self.world.scaled_out()
         start = time.time()
         self.world.switch(hold="true")
@@ -82,13 +89,13 @@ class Play:
         """Edits on top of rollouts that have begun and are not over, while whoever is told to stop takes its time."""
         self.world.switch(linger="true")
         try:
-            for _ in range(2):
-                self.world.roll_all()
-                self.world.told("all five roll out", lambda: self.world.rolling)
+            self.world.roll_all()
+            self.world.told("all five roll out", lambda: self.world.rolling)
             self.world.told("pods that terminate fill what is granted", self.is_nearly_all_in_use)
+            self.world.roll_all()
         finally:
             self.world.switch(linger="false")
-        self.world.settled()
+        self.world.told("all five roll out anew", lambda: self.world.rolling)
 
     def drained(self) -> None:
         """A worker is drained of the services' pods through the eviction API, and comes back."""
@@ -109,17 +116,15 @@ class Play:
             )
         finally:
             self.world.kube.run("uncordon", node)
-        self.world.settled()
 
     def killed(self) -> None:
         """Of every service a pod is deleted, and in another one every process is killed at once."""
         for name in self.world.tenants:
-            first, *others = ready_pods(self.world, name)
+            first, *others = self.world.told(f"{name} has a ready pod", partial(ready_pods, self.world, name))
             where = f"--namespace={first['metadata']['namespace']}"
             self.world.kube.run("delete", "pod", first["metadata"]["name"], "--wait=false", where)
             if others:
                 kill(self.world, others[-1])
-        self.world.settled()
 
     def resized(self) -> None:
         """What one service gives back, another one gets; and the autoscaler goes to its minimum."""
@@ -128,11 +133,13 @@ class Play:
         self.world.told("bursty has given back a pod's connections", lambda: self.world.held("bursty") == 6)
         self.world.told("the API server has heard of it", lambda: self.world.may("prefork", {"web": {"replicas": 4}}))
         self.world.told("prefork has got them", lambda: self.world.held("prefork") == 10)
-        self.world.settled()
         self.world.change("prefork", {"web": {"replicas": 3}})
         self.world.told("prefork has given them back", lambda: self.world.held("prefork") == 8)
         self.world.told("the API server has heard of it", lambda: self.world.may("bursty", {"web": {"replicas": 3}}))
         self.world.scaled_in()
+
+    def settled(self) -> None:
+        """Until nothing moves any more."""
         self.world.settled()
 
     def scene(self, play: Callable[[], None]) -> None:
