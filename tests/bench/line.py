@@ -18,7 +18,7 @@ from typing import Any
 from bench.record import write
 from support.kube import Kube
 from support.line_control import Control
-from support.line_logs import refusals
+from support.line_logs import refusals, refused_by_server
 from support.line_play import Play
 from support.line_witness import BackendWitness, ClaimWitness
 from support.line_world import World, line_world
@@ -44,7 +44,7 @@ def with_plimsoll(world: World, backends: BackendWitness, rounds: int) -> dict[s
 
 def without(world: World, backends: BackendWitness) -> dict[str, Any]:
     """The negative control, to the end of its rollouts."""
-    before = refusals(world)["server"]
+    before = refused_by_server(world)
     control = Control(world, backends)
     control.take_over()
     start = backends.now.at
@@ -52,7 +52,7 @@ def without(world: World, backends: BackendWitness) -> dict[str, Any]:
     most = max(sample.total for sample in backends.since(start))
     return {
         "without_peak_over_granted": round(most / world.granted, 3),
-        "without_sqlstate_53300": refusals(world)["server"] - before,
+        "without_sqlstate_53300": refused_by_server(world) - before,
     }
 
 

@@ -12,7 +12,7 @@ import json
 
 import pytest
 from support.line_control import Control
-from support.line_logs import refusals
+from support.line_logs import refusals, refused_by_server
 from support.line_play import NEARLY_ALL, Play
 from support.line_tenants import USABLE
 from support.line_witness import BackendWitness, ClaimWitness
@@ -60,12 +60,12 @@ def test_connections_stay_within_the_claims_whatever_happens_to_the_pods(world, 
 def test_without_the_guard_and_the_ledger_the_same_services_go_over_it(world, backends):
     world.apply()
     world.settled()
-    before = refusals(world)["server"]
+    before = refused_by_server(world)
     control = Control(world, backends)
     control.take_over()
     start = backends.now.at
     control.stacked(enough=world.granted)
     most = max(sample.total for sample in backends.since(start))
-    refused = refusals(world)["server"] - before
+    refused = refused_by_server(world) - before
     print(f"\nwithout: {most} open where {world.granted} were granted; {refused} refused with 53300")
     assert most > world.granted, "the load would not see a line that is crossed with Plimsoll either"

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 CODE = "53300"
 
 
+def refused_by_server(world: World) -> int:
+    """Lines with that code in the server's own log."""
+    return _count(world, world.namespace, "postgres-0")
+
+
 def refusals(world: World) -> dict[str, int]:
     """Lines with that code: the server's own (every refusal is in there), the pods' that exist, the operator's."""
     pods = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in _all_pods(world)]
     return {
-        "server": _count(world, world.namespace, "postgres-0"),
+        "server": refused_by_server(world),
         "pods": sum(_count(world, *pod) + _count(world, *pod, "--previous") for pod in pods),
         "operator": _count(world, OPERATOR_NAMESPACE, "deployment/plimsoll-operator"),
     }

@@ -66,20 +66,22 @@ class Play:
         self.resting += self.backends.since(start)
 
     def full_stretch(self) -> None:
-        """New pods wait for each other: every workload is at replicas + surge, with every pool full."""
+        """New pods do not become ready, old workers do not stop: all are at replicas + surge, with every pool full."""
         self.world.switch(burn=BUSY_PERCENT)
         self.world.scaled_out()
         start = time.time()
-        self.world.switch(hold="true")
+        self.world.switch(hold="true", linger="true")
         try:
             self.world.roll_all()
             self.world.told(
                 "all five roll out at once and nearly all that is granted is in use",
                 lambda: self.world.rolling and self.is_nearly_all_in_use(),
             )
+            nearly = self.backends.now.at
+            self.world.told("it was watched", lambda: len(self.backends.since(nearly)) >= REST_SAMPLES)
             self.stretched += self.backends.since(start)
         finally:
-            self.world.switch(hold="false")
+            self.world.switch(hold="false", linger="false")
 
     def is_nearly_all_in_use(self) -> bool:
         """Whether what is open now is nine tenths of what is granted."""
