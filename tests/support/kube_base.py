@@ -1,5 +1,4 @@
-"""What all controllers of the model in ``kube_world`` share: moves, owners, and what a pod is from its first to its last
-moment."""
+"""What all controllers of the model in ``kube_world`` share: moves, owners, pods from their first moment to the last."""
 
 from __future__ import annotations
 

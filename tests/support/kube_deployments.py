@@ -29,7 +29,7 @@ class Deployments(KubeBase):
         for deployment in self.cluster.of_kind("Deployment"):
             meta = deployment["metadata"]
             seen = deployment.get("seen")
-            if seen != deployment["spec"]:
+            if deployment.get("status", {}).get("observedGeneration") != meta["generation"]:
                 yield Move(f"controller sees deployment {meta['name']}", lambda d=deployment: self._see(d))  # type: ignore[misc]
             if seen is not None:
                 yield from self._rollout(deployment, seen)

@@ -1,8 +1,8 @@
 """Quota admission, for the model of a cluster in ``kube_world``.
 
 The API server charges a pod to its quota by the quota's *status*, which follows its spec late; a pod whose
-PriorityClass does not exist is refused. It charges a pod until it is gone, or has ended, or (and this is the hole) until
-one more grace period has passed after its deletionTimestamp: then it forgets a pod that may be connected still.
+PriorityClass does not exist is refused. It charges a pod until it is gone, or has ended, or (and this is the hole)
+until one more grace period has passed after its deletionTimestamp: then it forgets a pod that may be connected still.
 """
 
 from __future__ import annotations

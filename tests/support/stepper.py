@@ -43,6 +43,8 @@ class Stepper:
         self._tasks: dict[Key, asyncio.Task[Done]] = {}
         self._held: dict[Key, list[tuple[Call, asyncio.Future[None]]]] = {}
         self.done: dict[Key, Done] = {}
+        self.failed: dict[Key, str] = {}
+        """What the last reconcile of a key that failed has said."""
         self.woken: set[Key] = set()
         cluster.gate = self._gate
         self._reconciler = self._build()
@@ -106,5 +108,5 @@ class Stepper:
         self._held.pop(key, None)
         try:
             self.done[key] = task.result()
-        except PlimsollError:
-            """A conflict or an object that has gone: the queue would try again."""
+        except PlimsollError as error:  # a conflict or an object that has gone: the queue would try again
+            self.failed[key] = str(error)
