@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plimsoll.accounts import ledgers_of, with_ledger
 from plimsoll.budget.demand import Demand, Overlap, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
-from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, undeclared, unguarded
+from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, standing, undeclared, unguarded
 from plimsoll.units import NONE, Connections
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: L
     stands, settled = all_standing(view) + beyond, all_standing(punctual) + beyond
     if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
         stands, settled = (max(each, ledger.held_by(uid)) for each in (stands, settled))
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
     return Want(
         uid=uid,
         connections=max(on_the_way(punctual, wanted) + beyond, settled),
@@ -81,8 +80,13 @@ def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: L
         settled=settled,
         hold=max(on_the_way(view, wanted) + beyond, stands),
         keep=stands + (last_migration(view) if own else NONE),
-        per_pod=max(wanted.per_pod, dearest),
+        per_pod=max(wanted.per_pod, _dearest(view)),
     )
+
+
+def _dearest(view: Observed) -> Connections:
+    """The dearest pod that exists or can be made; of a workload whose guard lets none exist, none can."""
+    return max((view.dearest(part) for part in view.parts() if standing(view, part)), default=NONE)
 
 
 def _is_open_ended(view: Observed, wanted: Demand) -> bool:
@@ -112,12 +116,11 @@ def _claim(account: Account, *, refused: bool = False) -> Claim:
         if hold == account.wanted.connections
         else f"held while pods change or wait; the spec asks for {account.wanted}"
     )
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
     return Claim(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         connections=hold,
-        per_pod=dearest if refused else account.want.per_pod,
+        per_pod=_dearest(view) if refused else account.want.per_pod,
         arithmetic=arithmetic[:1024],
     )
