@@ -9,7 +9,6 @@ from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.api.meta import API_VERSION, Manifest
 
 NOW = "2026-01-01T12:00:00Z"
-LATER = "2026-01-01T12:00:30Z"
 
 
 def uid(number: int) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from plimsoll.api.meta import API_VERSION, Manifest, Metadata
 from plimsoll.errors import Conflict, NotFound
+from plimsoll.render.names import FIELD_MANAGER
 from plimsoll_operator.cluster import RESOURCES, Cluster
 from support.builders import uid
 
@@ -159,6 +160,8 @@ class MemoryCluster(Cluster):
         ref = _ref(manifest)
         before = self.objects.get(ref)
         merged: Manifest = _applied(before or {}, manifest, self._applied.get(ref, {}))
+        if manifest["kind"] == "Deployment":
+            merged = _with_replicas(merged, before=before, wanted=manifest)
         self._applied[ref] = manifest
         return self.put(merged) if merged != before else merged
 
@@ -222,6 +225,24 @@ def _merged(live: Any, patch: Any) -> Any:
     base = live if isinstance(live, dict) else {}
     merged = {**base, **{key: _merged(base.get(key), value) for key, value in patch.items() if value is not None}}
     return {key: value for key, value in merged.items() if not (key in patch and patch[key] is None)}
+
+
+def _with_replicas(merged: Manifest, *, before: Manifest | None, wanted: Manifest) -> Manifest:
+    """A Deployment's replicas, of which an autoscaler may be an owner too.
+
+    An apply that names another number takes the field; one that leaves it out leaves it to the autoscaler, and where
+    there is none the field goes and the API server fills in its default.
+    """
+    meta = {key: value for key, value in merged["metadata"].items() if key != "managedFields"}
+    others = [each for each in merged["metadata"].get("managedFields", []) if each["manager"] != FIELD_MANAGER]
+    asked, live = wanted["spec"].get("replicas"), (before or {}).get("spec", {}).get("replicas")
+    if asked is not None:
+        replicas, others = asked, others if asked == live else []
+    else:
+        replicas = live if others else 1
+    if others:
+        meta["managedFields"] = others
+    return {**merged, "metadata": meta, "spec": {**merged["spec"], "replicas": replicas}}
 
 
 def _applied(live: Any, wanted: Any, before: Any, key: str = "") -> Any:

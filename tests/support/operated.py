@@ -54,7 +54,7 @@ class Operated:
 
     def __init__(self, *, admission: bool = False) -> None:
         self.cluster = MemoryCluster()
-        self.world = KubeWorld(self.cluster)
+        self.world = KubeWorld(self.cluster, clock=lambda: self.now)
         self.woken: list[Key] = []
         self.now = NOW
         self.answer: ServerFacts | ProbeFailed = facts()

@@ -40,7 +40,7 @@ class Scene:
         **wishes: Any,
     ) -> None:
         self.cluster = MemoryCluster()
-        self.world = KubeWorld(self.cluster)
+        self.world = KubeWorld(self.cluster, clock=lambda: self.now)
         self.now = NOW
         self.overlap = overlap
         self.labels: dict[str, str] = {}

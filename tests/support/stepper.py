@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from plimsoll.budget.demand import Overlap
 from plimsoll.errors import PlimsollError
 from plimsoll_operator.reconcile import Reconciler
 from plimsoll_operator.settings import Settings
@@ -27,13 +28,23 @@ _running: ContextVar[Key] = ContextVar("running")
 class Stepper:
     """One life of the operator after another, on one cluster."""
 
-    def __init__(self, cluster: MemoryCluster, loop: VirtualLoop, *, clock: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        cluster: MemoryCluster,
+        loop: VirtualLoop,
+        *,
+        clock: Callable[[], str],
+        overlap: Overlap = Overlap.GUARDED,
+    ) -> None:
         self._cluster = cluster
         self._loop = loop
         self._clock = clock
+        self._settings = Settings(overlap=overlap)
         self._tasks: dict[Key, asyncio.Task[Done]] = {}
         self._held: dict[Key, list[tuple[Call, asyncio.Future[None]]]] = {}
         self.done: dict[Key, Done] = {}
+        self.failed: dict[Key, str] = {}
+        """What the last reconcile of a key that failed has said."""
         self.woken: set[Key] = set()
         cluster.gate = self._gate
         self._reconciler = self._build()
@@ -78,7 +89,7 @@ class Stepper:
         self._reconciler = self._build()
 
     def _build(self) -> Reconciler:
-        return Reconciler.build(cluster=self._cluster, settings=Settings(), wake=self.woken.add, clock=self._clock)
+        return Reconciler.build(cluster=self._cluster, settings=self._settings, wake=self.woken.add, clock=self._clock)
 
     async def _reconcile(self, key: Key) -> Done:
         _running.set(key)
@@ -97,5 +108,5 @@ class Stepper:
         self._held.pop(key, None)
         try:
             self.done[key] = task.result()
-        except PlimsollError:
-            """A conflict or an object that has gone: the queue would try again."""
+        except PlimsollError as error:  # a conflict or an object that has gone: the queue would try again
+            self.failed[key] = str(error)

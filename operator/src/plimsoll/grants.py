@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plimsoll.accounts import ledgers_of, with_ledger
 from plimsoll.budget.demand import Demand, Overlap, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
-from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, undeclared, unguarded
+from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, standing, undeclared, unguarded
 from plimsoll.units import NONE, Connections
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def accounts_of(observed: Observed, *, migrating: Connections | None = None) -> 
         want = _want(view, wanted, budget=budget, ledger=ledger, own=key == service.budget_key)
         if migrating is not None:
             more = migrating if key == service.budget_key else NONE
-            want = replace(want, connections=want.standing + more)
+            settled = want.standing if want.settled is None else want.settled
+            want = replace(want, connections=settled + more, hold=want.standing + more)
         grant = ledger.grant(want)
         account = Account(budget=budget, ledger=ledger, view=view, wanted=wanted, want=want, grant=grant)
         accounts.append(account)
@@ -68,17 +69,24 @@ def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: L
     uid = view.service.metadata.uid
     usage = next((each for each in budget.status.usage if each.uid == uid), None)
     beyond = undeclared(view, wanted, usage)
-    stands = all_standing(view) + beyond
+    punctual = replace(view, now="")  # as if nothing were overdue: what is held for that is no room to grow into
+    stands, settled = all_standing(view) + beyond, all_standing(punctual) + beyond
     if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
-        stands = max(stands, ledger.held_by(uid))
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
+        stands, settled = (max(each, ledger.held_by(uid)) for each in (stands, settled))
     return Want(
         uid=uid,
-        connections=max(on_the_way(view, wanted) + beyond, stands),
+        connections=max(on_the_way(punctual, wanted) + beyond, settled),
         standing=stands,
+        settled=settled,
+        hold=max(on_the_way(view, wanted) + beyond, stands),
         keep=stands + (last_migration(view) if own else NONE),
-        per_pod=max(wanted.per_pod, dearest),
+        per_pod=max(wanted.per_pod, _dearest(view)),
     )
+
+
+def _dearest(view: Observed) -> Connections:
+    """The dearest pod that exists or can be made; of a workload whose guard lets none exist, none can."""
+    return max((view.dearest(part) for part in view.parts() if standing(view, part)), default=NONE)
 
 
 def _is_open_ended(view: Observed, wanted: Demand) -> bool:
@@ -108,12 +116,11 @@ def _claim(account: Account, *, refused: bool = False) -> Claim:
         if hold == account.wanted.connections
         else f"held while pods change or wait; the spec asks for {account.wanted}"
     )
-    dearest = max((view.dearest(part) for part in view.parts()), default=NONE)
     return Claim(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         connections=hold,
-        per_pod=dearest if refused else account.want.per_pod,
+        per_pod=_dearest(view) if refused else account.want.per_pod,
         arithmetic=arithmetic[:1024],
     )

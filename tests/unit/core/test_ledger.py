@@ -47,7 +47,10 @@ def granted(admitted: bool, hold: int, free: int) -> Grant:
         pytest.param(ledger(None, a=30), 10, 10, granted(True, 10, 0), id="and may shrink"),
         pytest.param(ledger(20, a=30), 30, 30, granted(True, 30, 20), id="a server that shrank takes nothing away"),
         pytest.param(ledger(20, a=30), 31, 30, granted(False, 30, 20), id="but lets nothing grow"),
-        pytest.param(ledger(20, a=30, b=10), 25, 10, granted(True, 25, 10), id="and shrinking needs no room"),
+        pytest.param(ledger(20, a=30, b=10), 25, 25, granted(True, 25, 10), id="and shrinking needs no room"),
+        pytest.param(
+            ledger(20, a=30, b=10), 25, 10, granted(False, 10, 10), id="nor is a claim alone room to grow into"
+        ),
     ],
 )
 def test_growth_needs_room_and_what_stands_is_never_taken_away(

@@ -35,6 +35,9 @@ class Want:
         uid: the service.
         connections: what it could open at worst on the way to its spec, and there. Never less than ``standing``.
         standing: what it could open at worst if nothing is applied.
+        settled: that without pods that should be gone by now: as much it may ask for again, whatever the room is.
+            ``None`` where there are none.
+        hold: what it is to hold once it is admitted, these pods included; ``None`` where there are none.
         keep: what it is left with when it is refused, if it holds as much: what stands, and what the last good state
             will need again.
         per_pod: what the dearest of its pods could open.
@@ -43,6 +46,8 @@ class Want:
     uid: str
     connections: Connections
     standing: Connections = NONE
+    settled: Connections | None = None
+    hold: Connections | None = None
     keep: Connections = NONE
     per_pod: Connections = NONE
 
@@ -124,12 +129,13 @@ class Ledger:
 
         Growth is admitted only into room that nobody else holds. What stands is never taken away, whatever the server's
         limits have become meanwhile, and is counted even where no claim is recorded (a status that was lost): it does
-        connect. What is held beyond need is given back.
+        connect. What is held beyond need is given back: a claim alone, with nothing that stands behind it, admits
+        nothing, or what is held for an overdue pod would stay when that is gone.
         """
-        held = max(self.held_by(want.uid), want.standing)
         room = self.room_for(want)
-        admitted = want.connections <= max(held, room)
-        return Grant(admitted=admitted, hold=want.connections if admitted else self.kept(want), free=room)
+        admitted = want.connections <= max(want.standing if want.settled is None else want.settled, room)
+        hold = want.connections if want.hold is None else want.hold
+        return Grant(admitted=admitted, hold=hold if admitted else self.kept(want), free=room)
 
     def kept(self, want: Want) -> Connections:
         """What a service holds on to when it is refused, here or by another of its budgets."""
