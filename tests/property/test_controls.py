@@ -27,7 +27,7 @@ from support.memory_cluster import MemoryCluster
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plimsoll.api.fastapiservice import Autoscaling, FastAPIService
+    from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.budget.ledger import Want
     from plimsoll.observed import Observed

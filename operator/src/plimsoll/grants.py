@@ -55,8 +55,7 @@ def accounts_of(observed: Observed, *, migrating: Connections | None = None) -> 
         want = _want(view, wanted, budget=budget, ledger=ledger, own=key == service.budget_key)
         if migrating is not None:
             more = migrating if key == service.budget_key else NONE
-            settled = want.standing if want.settled is None else want.settled
-            want = replace(want, connections=settled + more, hold=want.standing + more)
+            want = replace(want, connections=all_standing(_punctual(view)) + more, hold=want.standing + more)
         grant = ledger.grant(want)
         account = Account(budget=budget, ledger=ledger, view=view, wanted=wanted, want=want, grant=grant)
         accounts.append(account)
@@ -69,19 +68,24 @@ def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: L
     uid = view.service.metadata.uid
     usage = next((each for each in budget.status.usage if each.uid == uid), None)
     beyond = undeclared(view, wanted, usage)
-    punctual = replace(view, now="")  # as if nothing were overdue: what is held for that is no room to grow into
-    stands, settled = all_standing(view) + beyond, all_standing(punctual) + beyond
+    stands, settled = all_standing(view) + beyond, all_standing(_punctual(view)) + beyond
+    held, migrated = ledger.held_by(uid), last_migration(view) if own else NONE
     if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
-        stands, settled = (max(each, ledger.held_by(uid)) for each in (stands, settled))
+        stands, settled = max(stands, held), max(settled, held)
     return Want(
         uid=uid,
-        connections=max(on_the_way(punctual, wanted) + beyond, settled),
+        connections=max(on_the_way(_punctual(view), wanted) + beyond, settled),
         standing=stands,
-        settled=settled,
+        settled=max(settled, min(held, settled + migrated)),
         hold=max(on_the_way(view, wanted) + beyond, stands),
-        keep=stands + (last_migration(view) if own else NONE),
+        keep=stands + migrated,
         per_pod=max(wanted.per_pod, _dearest(view)),
     )
+
+
+def _punctual(view: Observed) -> Observed:
+    """The view as if nothing were overdue: what is held for that is no room to grow into."""
+    return replace(view, now="")
 
 
 def _dearest(view: Observed) -> Connections:

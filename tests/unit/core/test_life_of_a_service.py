@@ -494,3 +494,11 @@ def test_a_server_that_shrank_kills_nothing_and_lets_shrink() -> None:
     scene.edit(replicas=1)
     scene.settle()
     assert (scene.ready, scene.claim) == ("True", 10)
+
+
+def test_a_server_that_shrank_does_not_ask_a_service_for_the_migration_that_it_has_made() -> None:
+    scene = Scene(replicas=2, pool=5, migration=1)
+    scene.settle()
+    scene.cluster.edit_status("ConnectionBudget", "demo", "main", capacity=10)
+    scene.settle()
+    assert (scene.ready, scene.claim) == ("True", 16)

@@ -35,8 +35,8 @@ class Want:
         uid: the service.
         connections: what it could open at worst on the way to its spec, and there. Never less than ``standing``.
         standing: what it could open at worst if nothing is applied.
-        settled: that without pods that should be gone by now: as much it may ask for again, whatever the room is.
-            ``None`` where there are none.
+        settled: as much it may ask for again, whatever the room is: what stands, without pods that should be gone by
+            now, and with what it holds for a migration of the last good state. ``None`` for ``standing``.
         hold: what it is to hold once it is admitted, these pods included; ``None`` where there are none.
         keep: what it is left with when it is refused, if it holds as much: what stands, and what the last good state
             will need again.
