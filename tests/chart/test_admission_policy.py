@@ -1,4 +1,4 @@
-"""The admission policy: generated, never by hand, installed by default, and switched with what the operator does for it."""
+"""The admission policy: generated, never by hand, and switched together with what the operator does for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_chart_installs_it_with_the_common_labels() -> None:
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_policy_rights_and_setting_come_and_go_together(enabled: bool) -> None:  # noqa: FBT001 - the one parameter
+def test_policy_rights_and_setting_come_and_go_together(enabled: bool) -> None:
     manifests = render(f"admission.enabled={str(enabled).lower()}")
     role = next(each for each in manifests if each["kind"] == "ClusterRole")
     deployment = next(each for each in manifests if each["kind"] == "Deployment")
