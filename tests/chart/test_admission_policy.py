@@ -1,4 +1,4 @@
-"""The admission policy: generated, never by hand; installed by default; switched with what the operator does for it."""
+"""The admission policy: generated, never by hand, and switched together with what the operator does for it."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from plimsoll.api.cel import Expression, largest, text, total, when
+from plimsoll.api.cel import Expression, largest, text, when
 from plimsoll.api.cel_demand import NEW, OLD, arithmetic, dearest, demand
-from plimsoll.api.meta import API_VERSION, GROUP
+from plimsoll.api.meta import API_VERSION, GROUP, VERSION
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
@@ -34,7 +34,7 @@ whole message.
 
 _MATCHED: Final = {
     "apiGroups": [GROUP],
-    "apiVersions": ["*"],
+    "apiVersions": [VERSION],  # by name: types are not checked for a *
     "operations": ["CREATE", "UPDATE"],
     "resources": ["fastapiservices"],
 }
@@ -55,11 +55,10 @@ def _room() -> dict[str, Expression]:
         "claims": "params.?status.?claims.orValue([])",
         # A claim belongs to the object, not to its name: what is left of an older one counts against a new one.
         "uid": "object.metadata.?uid.orValue('')",
-        "held": total("variables.claims.filter(c, c.uid == variables.uid)", "c", "int(c.connections)"),
-        "others": "variables.claims.filter(c, c.uid != variables.uid)",
-        "othersDearest": "([0] + variables.others.map(c, int(c.perPod))).max()",
-        "elsewhere": "int(params.?status.?claimedElsewhere.orValue(0))",
-        "taken": f"{total('variables.others', 'c', 'int(c.connections)')} + variables.elsewhere",
+        "held": "variables.claims.map(c, c.uid == variables.uid, int(c.connections)).sum()",
+        "others": "variables.claims.map(c, c.uid != variables.uid, int(c.connections)).sum()",
+        "othersDearest": "([0] + variables.claims.map(c, c.uid != variables.uid, int(c.perPod))).max()",
+        "taken": "variables.others + int(params.?status.?claimedElsewhere.orValue(0))",
         "capacity": "int(params.?status.?capacity.orValue(0))",
         "margin": margin_with(dearest(NEW.perProcess)),
         "free": free_with("variables.margin"),
@@ -116,7 +115,7 @@ def _fits() -> Manifest:
     floor = text(" Not even a pool of {}, its smallest, fits.", f"string({NEW.floor})")
     return {
         "expression": f"!{NEW.refers} || !variables.known || oldObject != null && {NEW.least} <= {OLD.least} ||"
-        f" {NEW.least} <= variables.held || {NEW.least} <= variables.leastFree",
+        f" {NEW.least} <= variables.leastFree || {NEW.least} <= variables.held",
         "messageExpression": text(
             "Needs {} connections: {}. Budget {} has {} free for it: {}{}{}.{}",
             f"string({NEW.demand})",

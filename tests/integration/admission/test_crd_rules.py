@@ -1,0 +1,82 @@
+"""What one object alone shows to be wrong is refused by the CRD's own rules, each in its own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.admission.stage import budget, service
+from plimsoll.api.crd import KINDS
+from plimsoll.api.fastapiservice import RESERVED_ENV
+
+if TYPE_CHECKING:
+    from integration.admission.stage import Stage
+    from plimsoll.api.meta import Manifest
+
+pytestmark = pytest.mark.integration
+
+BOUNDS = {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}
+ORDERS = {"name": "orders-eu", "budgetRef": {"name": "o"}, "secretRef": {"name": "o"}}
+BROKEN = {
+    "rollout: maxSurge": service(rollout={"maxSurge": 0, "maxUnavailable": 0}),
+    "web: autoscaling": service(web=BOUNDS),
+    "jobs: autoscaling": service(jobs=[{"name": "a", "command": ["x"]}, {"name": "b", "command": ["x"], **BOUNDS}]),
+    "database.pool: minSize": service(database={"pool": {"size": 4, "minSize": 5}}),
+    "web.service: nodePort": service(web={"service": {"nodePort": 30000}}),
+    "env: this name": service(env=[{"name": "MINE"}, {"name": "DB_POOL_SIZE", "value": "50"}]),
+    "env: NAME_DATABASE_URL": service(additionalDatabases=[ORDERS], env=[{"name": "ORDERS_EU_DB_POOL_SIZE"}]),
+    "metadata.name:": service("9lives"),
+    "staleAfterSeconds:": budget(staleAfterSeconds=59, probeIntervalSeconds=30),
+    "allowedNamespaces:": budget(allowedNamespaces={"from": "Selector"}),
+}
+"""How the sentence of each rule begins → what breaks it."""
+
+MORE = {
+    "env: this name": [service(env=[{"name": name}]) for name in RESERVED_ENV],
+    "env: NAME_DATABASE_URL": [
+        service(additionalDatabases=[ORDERS], env=[{"name": f"ORDERS_EU_{name}"}])
+        for name in ("DATABASE_URL", "DB_MAX_OVERFLOW")
+    ],
+    "metadata.name:": [service(name) for name in ("a.b", "a" * 64)],
+    "allowedNamespaces:": [
+        budget(allowedNamespaces={"from": "Selector", "selector": {}}),
+        budget(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {}}}),
+        budget(allowedNamespaces={"from": "All", "selector": {"matchLabels": {"team": "a"}}}),
+    ],
+}
+
+WHOLE = [
+    service(rollout={"maxSurge": 0, "maxUnavailable": 1}),
+    service(web={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}),
+    service(database={"pool": {"size": 5, "minSize": 5}}),
+    service(web={"service": {"type": "NodePort", "nodePort": 30000}}),
+    service(additionalDatabases=[ORDERS], env=[{"name": name} for name in ("MY_DB_POOL_SIZE", "ORDERS_EU_DEBUG")]),
+    service("a" * 63),
+    budget(staleAfterSeconds=60, probeIntervalSeconds=30),
+    budget(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
+]
+"""Beside each of these rules, and on its right side."""
+
+
+def sentences() -> list[str]:
+    return [words for kind in KINDS for words in (*kind.rules.values(), *kind.object_rules.values())]
+
+
+def test_every_rule_has_a_case_here() -> None:
+    met = [[words for words in sentences() if words.startswith(begins)] for begins in BROKEN]
+    assert [len(each) for each in met] == [1] * len(BROKEN)
+    assert sorted(words for each in met for words in each) == sorted(sentences())
+
+
+@pytest.mark.parametrize("begins", BROKEN)
+def test_what_breaks_a_rule_is_refused_in_its_words(bare: Stage, begins: str) -> None:
+    (sentence,) = (words for words in sentences() if words.startswith(begins))
+    for broken in (BROKEN[begins], *MORE.get(begins, [])):
+        answer = bare.try_out(broken)
+        assert answer.code == 422, broken
+        assert sentence in answer.words
+
+
+@pytest.mark.parametrize("manifest", WHOLE)
+def test_what_keeps_to_them_is_taken(bare: Stage, manifest: Manifest) -> None:
+    assert bare.try_out(manifest).must()
