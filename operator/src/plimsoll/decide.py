@@ -25,6 +25,7 @@ from plimsoll.explain import Case, beside_what_runs, over_budget, with_pool
 from plimsoll.grants import Account, accounts_of, claims_of
 from plimsoll.halfway import halfway
 from plimsoll.overlap import standing
+from plimsoll.quantity import amount
 from plimsoll.render import migration
 from plimsoll.steps import Step, lowered_guards, roll_out
 
@@ -93,8 +94,8 @@ def _lacking(service: FastAPIService) -> str:
     workloads: list[tuple[str, Web | JobGroup]] = [("web", service.spec.web)]
     workloads += [(f"jobs {group.name}", group) for group in service.spec.jobs]
     for name, workload in workloads:
-        asked = {**workload.resources.get("limits", {}), **workload.resources.get("requests", {})}
-        if workload.autoscaling and "cpu" not in asked:
+        asked = [amount(workload.resources, kind, "cpu") for kind in ("requests", "limits")]
+        if workload.autoscaling and not any(asked):
             return (
                 f"{name}: autoscaling aims at a percentage of the CPU that a pod requests, and its resources request"
                 " none; set resources.requests.cpu."

@@ -28,6 +28,12 @@ def quantity(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     return Decimal(number) * _FACTORS[suffix]
 
 
+def amount(resources: Any, kind: str, name: str) -> Decimal | None:  # noqa: ANN401 - an open object holds anything
+    """An amount of a container's ``resources``: kind ``limits`` or ``requests``, name ``cpu`` or ``memory``."""
+    amounts = resources.get(kind) if isinstance(resources, dict) else None
+    return quantity(amounts.get(name)) if isinstance(amounts, dict) else None
+
+
 def in_mebibytes(amount: Decimal) -> str:
     """An amount of bytes as a person reads it, rounded up."""
     mebi = -(-amount // 1024**2)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plimsoll.api.fastapiservice import FastAPIServiceStatus, PlanStatus
 from plimsoll.budget.demand import WEB, demand
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Progress, Reason, conditions, summary
-from plimsoll.quantity import in_mebibytes, quantity
+from plimsoll.quantity import amount, in_mebibytes
 from plimsoll.render.names import component, selector
 from plimsoll.render.service import url
 from plimsoll.units import total
@@ -86,7 +86,7 @@ def _plan(
 
 def _memory(service: FastAPIService, wanted: Demand) -> str:
     resources = [service.spec.web.resources, *(group.resources for group in service.spec.jobs)]
-    limits = [quantity(each.get("limits", {}).get("memory")) for each in resources]
+    limits = [amount(each, "limits", "memory") for each in resources]
     if any(limit is None for limit, workload in zip(limits, wanted.workloads, strict=True) if workload.pods):
         return ""
     sums = sum(limit * workload.pods for limit, workload in zip(limits, wanted.workloads, strict=True) if limit)

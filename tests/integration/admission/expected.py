@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from integration.admission.stage import NAMESPACES
+from plimsoll import explain
 from plimsoll.accounts import ledger_of
 from plimsoll.api.admission import LONGEST_ARITHMETIC
 from plimsoll.api.connectionbudget import ServerStatus
@@ -14,7 +15,7 @@ from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import floor_of
 from plimsoll.budget.ledger import Ledger, Want
 from plimsoll.decide import _closed
-from plimsoll.explain import has_free, needs, over_budget, with_pool
+from plimsoll.explain import has_free, needs, with_pool
 from plimsoll.observed import Observed
 from plimsoll.units import Connections
 
@@ -93,6 +94,7 @@ def _not_allowed(case: Case, budget: ConnectionBudget) -> str:
 
 def _does_not_fit(case: Case, key: BudgetKey, ledger: Ledger) -> str:
     least = want_of(case.least, key)
+    least = replace(least, settled=ledger.held_by(least.uid))  # what it holds already it may ask for
     if ledger.capacity is None or ledger.grant(least).admitted:
         return ""
     if case.old and least.connections <= demand(_least(case.old), key).connections:
@@ -109,4 +111,5 @@ def _does_not_fit(case: Case, key: BudgetKey, ledger: Ledger) -> str:
 
 def explained(case: Case, key: BudgetKey, ledger: Ledger) -> str:
     """The operator's whole explanation of why it does not fit."""
-    return over_budget(case.service, key, ledger=ledger, want=want_of(case.service, key))
+    refused = explain.Case(service=case.service, key=key, ledger=ledger)
+    return explain.over_budget(refused, want=want_of(case.service, key))

@@ -51,7 +51,7 @@ def test_the_largest_numbers_that_the_api_takes_are_added_up(stage: Stage) -> No
     pods = 2000
     sum_ = pods * 128 * (21000 + 8 * 20000) + 16 * pods * 64 * 9000
     assert said.startswith(f"Needs {sum_} connections: web (1000 + 1000 surge) pods × (64 + 64 restarting) processes")
-    assert said.endswith("…. Budget demo/huge has 0 free for it of 0 usable.")
+    assert said.endswith("…. Budget demo/huge has 0 free for it: 262143 − 23168000 margin − 524548143 held by others.")
     assert len(said) < LONGEST_ARITHMETIC + 150
 
 

@@ -31,7 +31,7 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic(stage: Stage) -> None:
     assert answer.code == 403
     assert stage.said(answer) == (
         "Needs 240 connections: web (1 + 1 surge) pods × 4 processes × (10 pool + 20 overflow) = 240."
-        " Budget demo/arithmetic has 66 free for it of 86 usable."
+        " Budget demo/arithmetic has 66 free for it: 90 − 4 margin − 20 held by others."
     )
 
 
@@ -53,7 +53,9 @@ def test_what_other_budgets_claim_of_the_same_server_counts(stage: Stage) -> Non
     made = stage.budget({"capacity": 20}, name="elsewhere")
     assert stage.try_out(service(budget="elsewhere")).taken
     stage.set_status(made, claimedElsewhere=1)
-    assert "has 14 free for it of 15 usable." in stage.said(stage.try_out(service(budget="elsewhere")))
+    assert "has 14 free for it: 20 − 5 margin − 1 held by others." in stage.said(
+        stage.try_out(service(budget="elsewhere"))
+    )
 
 
 def test_an_update_that_asks_for_no_more_passes_however_full_the_budget_is(stage: Stage) -> None:
@@ -97,7 +99,7 @@ def test_what_its_own_claim_covers_passes_and_an_older_objects_claim_is_not_its_
     assert not stage.api.merge(live, {"spec": sized(7)}, dry=True).taken
     assert stage.api.delete(live).taken
     refused = stage.said(stage.try_out(service("again", budget="covered", **sized(1))))
-    assert refused.endswith("has 0 free for it of 17 usable.")
+    assert refused.endswith("has 0 free for it: 18 − 1 margin − 18 held by others.")
 
 
 def test_scale_is_left_to_the_ledger(stage: Stage) -> None:
@@ -115,7 +117,7 @@ def test_one_that_may_shrink_is_refused_only_if_its_smallest_pool_does_not_fit(s
     assert stage.try_out(service(**shrinks, **sized(19))).taken, "half of it, rounded up, is 10: 30 and a margin of 10"
     assert stage.said(stage.try_out(service(**shrinks, **sized(21)))) == (
         "Needs 63 connections: web (2 + 1 surge) pods × 1 process × 21 pool = 63."
-        " Budget demo/shrinks has 19 free for it of 19 usable. Not even a pool of 11, its smallest, fits."
+        " Budget demo/shrinks has 19 free for it: 40 − 21 margin. Not even a pool of 11, its smallest, fits."
     )
     assert stage.try_out(service(**shrinks, **sized(21, minSize=10))).taken
 

@@ -84,11 +84,11 @@ def test_workers_that_a_server_starts_before_it_stops_the_old_ones_count() -> No
         ({"cpu": "nonsense"}, 1),
         ({"cpu": "-4"}, 1),
         ({"memory": "8Gi"}, 1),
+        (None, 1),
+        ("2", 1),
     ],
 )
-def test_workers_left_out_are_one_per_whole_cpu_of_the_limit_and_never_of_the_node(
-    limits: dict[str, Any], expected: int
-) -> None:
+def test_workers_left_out_are_one_per_whole_cpu_of_the_limit_and_never_of_the_node(limits: Any, expected: int) -> None:
     service = a_service(web={"workers": None, "resources": {"limits": limits}})
     assert processes(service.spec.web) == expected
     assert processes(a_service(workers=7, web={"resources": {"limits": limits}}).spec.web) == 7

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from plimsoll.quantity import quantity
+from plimsoll.quantity import amount
 from plimsoll.shutdown import job_grace_seconds, web_grace_seconds
 from plimsoll.units import NONE, Connections, total
 
@@ -158,7 +158,7 @@ def processes(web: Web) -> int:
     """Server processes of a web pod: as declared, or one per whole CPU of its limit, and never fewer than one."""
     if web.workers is not None:
         return web.workers
-    cpus = quantity(web.resources.get("limits", {}).get("cpu"))
+    cpus = amount(web.resources, "limits", "cpu")
     return 1 if cpus is None else max(1, min(_MOST_WORKERS, int(cpus)))
 
 
