@@ -1,4 +1,4 @@
-"""What all controllers of the model in ``kube_world`` share: moves, owners, pods from their first moment to the last."""
+"""What all controllers of the model in ``kube_world`` share: moves, owners, pods from first to last."""
 
 from __future__ import annotations
 
