@@ -6,17 +6,20 @@ A rule whose absence nobody notices is either not needed or not tested.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from plimsoll import accounts, decide, observed, overlap, steps
+from plimsoll import accounts, decide, grants, observed, overlap, steps
 from plimsoll.budget import demand
 from plimsoll.budget.ledger import Ledger
+from plimsoll.release import stale
 from plimsoll.render import guard
 from plimsoll.render.names import metadata
+from plimsoll.units import NONE
 from plimsoll_operator import services
 from plimsoll_operator.book import Book, Page
 from support.arrival import OverTheLineError
@@ -66,8 +69,8 @@ def _claim_after_the_workload() -> ExitStack:
 def _only_the_end() -> ExitStack:
     """A claim is the demand of the spec, or what the pods could open that exist, whichever is more."""
     return _patched(
-        (decide, "on_the_way", lambda _, wanted: wanted.connections),
-        (decide, "all_standing", lambda seen: seen.live()),
+        (grants, "on_the_way", lambda _, wanted: wanted.connections),
+        (grants, "all_standing", lambda seen: seen.live()),
     )
 
 
@@ -96,8 +99,8 @@ def _claims_for_the_least(service: FastAPIService, key: BudgetKey, **more: Any) 
 
 def _released_at_once(ledger: Ledger, *, namespace: str, name: str, current_uid: str | None, **_: Any) -> Ledger:
     """What a service held where it claims no longer is given back although its pods are still there."""
-    for claim in services.stale(ledger.claims, namespace=namespace, name=name, current_uid=current_uid):
-        ledger = ledger.with_claim(decide.replace(claim, connections=decide.NONE))
+    for claim in stale(ledger.claims, namespace=namespace, name=name, current_uid=current_uid):
+        ledger = ledger.with_claim(replace(claim, connections=NONE))
     return ledger
 
 
@@ -107,9 +110,9 @@ def _unaware(seen: Observed) -> Observed:
     cost = {overlap.part_of(each): each.cost.connections for each in costs}
 
     def shrunk(each: Any) -> Any:
-        return decide.replace(each, connections=min(each.connections, cost.get(each.part, each.connections)))
+        return replace(each, connections=min(each.connections, cost.get(each.part, each.connections)))
 
-    return decide.replace(seen, pods=tuple(map(shrunk, seen.pods)), makers=tuple(shrunk(each) for each in seen.makers))
+    return replace(seen, pods=tuple(map(shrunk, seen.pods)), makers=tuple(shrunk(each) for each in seen.makers))
 
 
 def _shrinks_without_a_look_at_old_pods() -> ExitStack:
@@ -122,7 +125,7 @@ _decide_on = decide._decide_on
 def _grows_on_what_stands(ledger: Ledger, want: Want) -> Any:
     """What is held for overdue pods may be grown into."""
     held = max(ledger.held_by(want.uid), want.standing)
-    return _grant(ledger, decide.replace(want, settled=held))
+    return _grant(ledger, replace(want, settled=held))
 
 
 _grant = Ledger.grant
@@ -140,7 +143,7 @@ CONTROLS: dict[str, tuple[type[Line], Callable[[], ExitStack]]] = {
     ),
     "two claims of one service on one server do not see each other": (
         Line,
-        lambda: _patched((decide, "_asked", lambda budget, *_: budget)),
+        lambda: _patched((grants, "with_ledger", lambda budget, _: budget)),
     ),
     "a move gives back the old claim at once": (Line, lambda: _patched((services, "released", _released_at_once))),
     "the guard is not lowered for overdue pods": (
@@ -152,8 +155,8 @@ CONTROLS: dict[str, tuple[type[Line], Callable[[], ExitStack]]] = {
         lambda: _patched((Ledger, "grant", _grows_on_what_stands)),
     ),
     "a pool that shrinks is not counted at its old size": (Line, _shrinks_without_a_look_at_old_pods),
-    "an autoscaler counts at its minimum": (Line, lambda: _patched((decide, "demand", _claims_for_the_least))),
-    "the margin is not kept back": (Line, lambda: _patched((Ledger, "_margin_with", lambda *_, **__: decide.NONE))),
+    "an autoscaler counts at its minimum": (Line, lambda: _patched((grants, "demand", _claims_for_the_least))),
+    "the margin is not kept back": (Line, lambda: _patched((Ledger, "_margin_with", lambda *_, **__: NONE))),
 }
 
 

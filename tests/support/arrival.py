@@ -1,4 +1,4 @@
-"""What must hold when everything may act and nothing is edited any more; see ``machine``.
+"""What must hold when everything may act and nothing is edited any more; see ``watch``.
 
 Every service is ready with claims of exactly its demand in every budget that it names, or says why not and is right;
 nothing is left behind of those that are gone or have moved; no server is overdrawn by claims unless it shrank.
@@ -62,7 +62,7 @@ def claims_by_name(cluster: MemoryCluster, budget: str) -> dict[str, int]:
 def _check_service(cluster: MemoryCluster, name: str, capacity: Mapping[str, int]) -> None:
     live = cluster.read("FastAPIService", "demo", name)
     asked = FastAPIService.model_validate(live)
-    ready = next((each for each in live["status"].get("conditions", []) if each["type"] == "Ready"), {})
+    ready: Manifest = next((each for each in live["status"].get("conditions", []) if each["type"] == "Ready"), {})
     claims = {budget: claims_by_name(cluster, budget) for budget in SERVERS}
     said = f"{name} ({ready.get('reason')}: {ready.get('message')}), claims {claims}"
     if ready.get("status") == "True":

@@ -115,3 +115,15 @@ def test_a_server_that_shrank_does_not_shrink_a_pool_that_runs() -> None:
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", capacity=12)
     scene.settle()
     assert (scene.ready, pool_of(scene), scene.claim) == ("True", "10", 30)
+
+
+@pytest.mark.xfail(strict=True, reason="a budget of the same server that is not read yet is not known to be of it")
+def test_a_lost_ledger_beside_a_twin_is_no_room_to_grow_into() -> None:
+    scene = Scene(usable=24, replicas=2, pool=5, additionalDatabases=[database(size=3)])
+    second_budget(scene, usable=24, same_server=True)
+    scene.settle()
+    lost = budget_manifest(name="other", usable=None)["status"]
+    scene.cluster.edit("ConnectionBudget", "demo", "other", lambda live: {**live, "status": lost})
+    scene.edit(pool=6)  # 3 × 6 and 3 × 3 beside it are 27
+    scene.step()
+    assert scene.claim == 15
