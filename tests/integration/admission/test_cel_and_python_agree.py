@@ -154,7 +154,7 @@ def _changed(name: str, before: str, after: str) -> Manifest:
         ("others", "c.uid != variables.uid", "true"),
         ("othersDearest", "int(c.perPod)", "0"),
         ("taken", " + int(params.?status.?claimedElsewhere.orValue(0))", ""),
-        ("leastUsable", "variables.perProcess - variables.spared", "variables.perProcess"),
+        ("leastFree", "variables.perProcess - variables.spared", "variables.perProcess"),
         ("allowed", "params.spec.allowedNamespaces.from == 'All' || ", ""),
         ("Forbidden", "variables.least <= variables.leastFree", "variables.least < variables.leastFree"),
         ("Forbidden", "oldObject != null && variables.least <= variables.oldLeast || ", ""),
