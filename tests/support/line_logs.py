@@ -36,7 +36,7 @@ def _count(world: World, namespace: str, name: str, *options: str) -> int:
     try:
         text = world.kube.run("logs", f"--namespace={namespace}", name, *options)
     except KubectlError as error:
-        if options or "not found" in str(error) or "waiting to start" in str(error):
+        if options or "NotFound" in str(error) or "waiting to start" in str(error):
             return 0  # never started twice, gone meanwhile, or not yet begun
         raise
     return sum(CODE in line for line in text.splitlines())
