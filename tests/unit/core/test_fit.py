@@ -23,7 +23,12 @@ def test_the_search_finds_the_largest_that_fits(low: int, high: int, limit: int)
 
 def test_it_asks_for_no_size_that_is_not_wished_for() -> None:
     asked: list[int] = []
-    largest(low=4, high=9, fits=lambda size: bool(asked.append(size)) or size <= 6)
+
+    def fits(size: int) -> bool:
+        asked.append(size)
+        return size <= 6
+
+    largest(low=4, high=9, fits=fits)
     assert set(asked) <= set(range(4, 10))
 
 
@@ -81,7 +86,7 @@ def test_room_that_comes_and_goes_never_changes_a_pool_twice_in_one_rest_unless_
     floor, current, grown = floor_of(size, None), 0, 0
     for turn, rested in enumerate(rests):
         room = max(floor, rooms[turn % 2])
-        now = fit(Wish(size=size, floor=floor, current=current, rested=rested), fits=lambda each, r=room: each <= r)
+        now = fit(Wish(size=size, floor=floor, current=current, rested=rested), fits=room.__ge__)
         grown = 0 if rested else grown
         if current and now > current:
             grown += 1
