@@ -108,10 +108,10 @@ def test_the_numbers_of_a_service_that_is_gone_and_of_a_budget_that_is_gone_vani
     operated.settle()
     operated.look(BUDGET)
     assert lines('budget="main",namespace="demo",service="shop"') == []
-    assert lines('budget="main"') != []
+    assert lines('budget="main",namespace="demo"') != []
     operated.cluster.remove("ConnectionBudget", "demo", "main")
     operated.look(BUDGET)
-    assert lines('budget="main"') == []
+    assert lines('budget="main",namespace="demo"') == []
     metrics.forget_budget(BudgetKey("demo", "main"))  # one that is not known is no error
 
 
