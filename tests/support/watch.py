@@ -252,7 +252,7 @@ class Watch:
     def close(self) -> None:
         """The end of it all, whatever has become of it."""
         try:
-            if self.capacity and not self.broken:
+            if self.capacity and not self.broken and self.must_arrive:
                 self.converge()
         finally:
             self.stepper.crash()

@@ -142,6 +142,8 @@ def running(pods: Iterable[Manifest]) -> tuple[PodView, ...]:
 class MakerView:
     """Something that can still make pods, and what each of them could open to the server of one budget."""
 
+    namespace: str
+    service: str
     part: str
     uid: str
     """The uid of the service that it belongs to."""
@@ -152,10 +154,13 @@ class MakerView:
     @classmethod
     def of(cls, manifest: Manifest) -> Iterator[MakerView]:
         """Reads a Deployment, ReplicaSet or Job as the API server returned it."""
-        labels = manifest["metadata"].get("labels", {})
+        meta = manifest["metadata"]
+        labels = meta.get("labels", {})
         annotations = manifest["spec"]["template"]["metadata"].get("annotations", {})
         for budget, connections in declared(annotations).items():
             yield cls(
+                namespace=meta.get("namespace", ""),
+                service=labels.get(SERVICE, ""),
                 part=labels.get(COMPONENT, ""),
                 uid=labels.get(SERVICE_UID, ""),
                 budget=budget,

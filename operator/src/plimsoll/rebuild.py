@@ -41,13 +41,14 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
     """The ledger with a claim for every service that holds something though no claim says so.
 
     Claims are the largest of what the service was granted, what its pods could open, and what its guards let be made of
-    the dearest shape that something can still make. A service that is gone is claimed for under the name that its pods
-    carry.
+    the dearest shape that something can still make: one pod at least where no guard says more, as of a Job between two
+    tries. A service that is gone is claimed for under the name that its pods carry, and what can make them.
     """
     pods = [pod for pod in traces.pods if pod.budget == budget]
     makers = [maker for maker in traces.makers if maker.budget == budget]
     known = {claim.uid for claim in ledger.claims}
-    names = {pod.uid: (pod.namespace, pod.service) for pod in pods}
+    found: tuple[PodView | MakerView, ...] = (*pods, *makers)  # a ReplicaSet may be without pods for a moment
+    names = {each.uid: (each.namespace, each.service) for each in found}
     granted: dict[str, int] = {}
     for service in traces.services:
         meta, plan = service.metadata, service.status.plan
@@ -59,8 +60,7 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
         if uid in known:
             continue
         shapes: dict[str, list[Connections]] = {}
-        seen: tuple[PodView | MakerView, ...] = (*pods, *makers)
-        for each in seen:
+        for each in found:
             if each.uid == uid:
                 shapes.setdefault(each.part, []).append(each.connections)
         makes = {maker.part for maker in makers if maker.uid == uid}
@@ -68,7 +68,7 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
         held = total(
             max(
                 total(there[part]),
-                max(costs) * (traces.guards.get((uid, part), len(there[part])) if part in makes else 0),
+                max(costs) * (traces.guards.get((uid, part), max(1, len(there[part]))) if part in makes else 0),
             )
             for part, costs in shapes.items()
         )

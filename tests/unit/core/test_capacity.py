@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plimsoll.api.connectionbudget import ConnectionBudgetSpec
-from plimsoll.budget.capacity import Capacity, ServerFacts, capacity
+from plimsoll.api.connectionbudget import ConnectionBudgetSpec, ServerStatus
+from plimsoll.budget.capacity import Capacity, ServerFacts, capacity, is_one_server
 from plimsoll.units import Connections
 
 
@@ -70,3 +70,55 @@ def test_a_number_of_connections_is_never_negative() -> None:
     with pytest.raises(ValueError, match="-1 connections: a number of connections is never negative"):
         Connections(-1)
     assert Connections(3).minus(Connections(5)) == Connections(0)
+
+
+# ---- one server or two
+
+
+def reading(started: str, observed: str, *, identity: str = "7") -> ServerStatus:
+    return ServerStatus(
+        system_identifier=identity, started_time=f"2026-01-01T{started}", observed_time=f"2026-01-01T{observed}Z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param(reading("10:00:00.5Z", "12:00:00"), reading("10:00:00.5Z", "11:00:00"), True, id="one server"),
+        pytest.param(
+            reading("10:00:00.5Z", "12:00:00"), reading("10:00:00.7Z", "12:00:00"), False, id="a clone, or a standby"
+        ),
+        pytest.param(
+            reading("10:00:00.5Z", "11:00:00"), reading("11:30:00.0Z", "12:00:00"), True, id="restarted since, perhaps"
+        ),
+        pytest.param(
+            reading("10:00:00.5Z", "11:30:00"),
+            reading("11:30:00.9Z", "12:00:00"),
+            True,
+            id="in that very second",
+        ),
+        pytest.param(
+            reading("10:00:00.5Z", "11:30:01"), reading("11:30:00.9Z", "12:00:00"), False, id="read after that start"
+        ),
+        pytest.param(
+            reading("10:00:00.5Z", "12:00:00", identity="8"), reading("10:00:00.5Z", "12:00:00"), False, id="another"
+        ),
+        pytest.param(
+            reading("10:00:00.5Z", "12:00:00", identity=""),
+            reading("10:00:00.5Z", "12:00:00", identity=""),
+            False,
+            id="two that do not say who they are",
+        ),
+    ],
+)
+def test_two_readings_are_of_one_server_unless_they_cannot_be(
+    one: ServerStatus, other: ServerStatus, same: bool
+) -> None:
+    assert is_one_server(one, other) == is_one_server(other, one) == same
+
+
+def test_lines_for_other_clients_and_the_operator_are_taken_off_with_their_names() -> None:
+    lines = [{"name": "exporter", "connections": 2}, {"name": "backup", "connections": 3}]
+    result = of({"clients": lines})
+    assert result.connections == Connections(97 - 5 - 2 - 3 - 1)
+    assert str(result).endswith("= 97, − 5 reserve − 2 exporter − 3 backup − 1 operator")

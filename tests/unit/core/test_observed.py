@@ -20,7 +20,7 @@ DONE = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyRepl
 def deployment(status: dict[str, Any], *, replicas: int = 2) -> dict[str, Any]:
     return {
         "kind": "Deployment",
-        "metadata": {"generation": 3, "labels": LABELS},
+        "metadata": {"namespace": "demo", "generation": 3, "labels": LABELS},
         "spec": {"replicas": replicas, "template": {"metadata": {"annotations": ANNOTATIONS}}},
         "status": status,
     }
@@ -127,7 +127,7 @@ def test_a_pod_without_our_annotations_is_read_as_one_that_opens_nothing() -> No
 def replica_set(replicas: int, *, observed: int = 1) -> dict[str, Any]:
     return {
         "kind": "ReplicaSet",
-        "metadata": {"generation": 1, "labels": LABELS},
+        "metadata": {"namespace": "demo", "generation": 1, "labels": LABELS},
         "spec": {"replicas": replicas, "template": {"metadata": {"annotations": ANNOTATIONS}}},
         "status": {"observedGeneration": observed},
     }
@@ -136,7 +136,7 @@ def replica_set(replicas: int, *, observed: int = 1) -> dict[str, Any]:
 def job(*conditions: str) -> dict[str, Any]:
     return {
         "kind": "Job",
-        "metadata": {"labels": LABELS},
+        "metadata": {"namespace": "demo", "labels": LABELS},
         "spec": {"template": {"metadata": {"annotations": ANNOTATIONS}}},
         "status": {"conditions": [{"type": each, "status": "True"} for each in conditions]},
     }
@@ -157,5 +157,7 @@ def job(*conditions: str) -> dict[str, Any]:
     ],
 )
 def test_what_can_still_make_pods_is_counted_whether_or_not_it_has_some(workload: dict[str, Any], makes: bool) -> None:
-    expected = MakerView(part="web", uid="u1", budget=MAIN, connections=Connections(12))
+    expected = MakerView(
+        namespace="demo", service="shop", part="web", uid="u1", budget=MAIN, connections=Connections(12)
+    )
     assert makers([workload]) == ((expected,) if makes else ())

@@ -25,8 +25,15 @@ def pod(number: int, connections: int, *, service: str = "shop", budget: BudgetK
     )
 
 
-def maker(number: int, connections: int) -> MakerView:
-    return MakerView(part="web", uid=uid(number), budget=MAIN, connections=Connections(connections))
+def maker(number: int, connections: int, *, service: str = "shop", part: str = "web") -> MakerView:
+    return MakerView(
+        namespace="demo",
+        service=service,
+        part=part,
+        uid=uid(number),
+        budget=MAIN,
+        connections=Connections(connections),
+    )
 
 
 def claims(ledger: Ledger = EMPTY, **traces: Any) -> dict[str, int]:
@@ -57,7 +64,17 @@ def test_a_service_that_nobody_has_looked_at_holds_nothing() -> None:
 def test_pods_whose_service_is_gone_or_cannot_be_read_are_claimed_for_under_their_own_name() -> None:
     there = (pod(7, 5, service="gone"), pod(7, 5, service="gone"))
     assert claims(pods=there) == {"gone": 10}
-    assert claims(pods=there, makers=(maker(7, 5),), guards={(uid(7), "web"): 3}) == {"gone": 15}
+    assert claims(pods=there, makers=(maker(7, 5, service="gone"),), guards={(uid(7), "web"): 3}) == {"gone": 15}
+
+
+def test_what_can_make_pods_of_a_service_that_is_gone_is_claimed_for_though_none_is_there() -> None:
+    left = (maker(7, 5, service="gone"),)
+    assert claims(makers=left, guards={(uid(7), "web"): 3}) == {"gone": 15}
+
+
+def test_a_job_between_two_tries_is_claimed_for_once() -> None:
+    trying = (maker(1, 3, part="migrate"),)
+    assert claims(services=(a_service(),), makers=trying) == {"shop": 3}
 
 
 def test_claims_that_are_there_are_left_alone() -> None:

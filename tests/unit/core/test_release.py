@@ -24,7 +24,7 @@ def pod(uid: str, connections: int = 5, *, budget: BudgetKey = BUDGET) -> PodVie
 
 
 def maker(uid: str, *, budget: BudgetKey = BUDGET) -> MakerView:
-    return MakerView(part="web", uid=uid, budget=budget, connections=Connections(5))
+    return MakerView(namespace="demo", service="shop", part="web", uid=uid, budget=budget, connections=Connections(5))
 
 
 def ledger(**claims: int) -> Ledger:
