@@ -20,7 +20,7 @@ def stage(kube, images):
 @pytest.fixture(autouse=True)
 def good_shape(stage):
     """Whatever a test before has left behind, this one begins with the quickstart's shape."""
-    stage.edit({"database": {"pool": {"size": 5}}})
+    stage.edit({"database": {"pool": {"size": 5}}, "web": {"replicas": 2}})
     stage.ready()
 
 
@@ -55,7 +55,7 @@ def test_what_does_not_fit_and_passes_the_api_server_keeps_what_runs_and_says_so
     assert set(stage.children("pods")) == pods
     assert {name: each["metadata"]["generation"] for name, each in stage.children("deployments").items()} == generations
     assert stage.claim() == 20, "what the last good state holds, its migration included"
-    assert stage.service()["status"]["readyPods"] == "3/3"
+    assert stage.service()["status"]["readyPods"] == "3/41"
     assert served(stage)
 
     kube.run("scale", SERVICE, "captions", "--replicas=2", f"--namespace={stage.namespace}")

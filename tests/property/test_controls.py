@@ -70,13 +70,13 @@ def _only_the_end() -> ExitStack:
     """A claim is the demand of the spec, or what the pods could open that exist, whichever is more."""
     return _patched(
         (grants, "on_the_way", lambda _, wanted: wanted.connections),
-        (grants, "all_standing", lambda seen: seen.live()),
+        (grants, "all_standing", lambda seen, **_: seen.live()),
     )
 
 
-def _owned_guard(service: FastAPIService, part: str, *, pods: int) -> Manifest:
+def _owned_guard(service: FastAPIService, part: str, *, pods: int, full: int) -> Manifest:
     """A quota that the garbage collector may take away first."""
-    manifest = _quota(service, part, pods=pods)
+    manifest = _quota(service, part, pods=pods, full=full)
     owned = metadata(service, name=manifest["metadata"]["name"], part=part)
     return {**manifest, "metadata": owned}
 

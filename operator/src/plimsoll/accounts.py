@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plimsoll.api.connectionbudget import ClaimStatus
 from plimsoll.budget.capacity import is_one_server
 from plimsoll.budget.ledger import Claim, Ledger
-from plimsoll.units import NONE, Connections, total
+from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,11 @@ def is_fresh(budget: ConnectionBudget, *, now: str) -> bool:
     return age <= timedelta(seconds=budget.spec.stale_after_seconds)
 
 
+def is_ready(budget: ConnectionBudget) -> bool:
+    """Whether its last reading was a good one, however long ago."""
+    return any(each.type == "Ready" and each.status == "True" for each in budget.status.conditions)
+
+
 def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[ConnectionBudget] = ()) -> Ledger:
     """The ledger of one budget.
 
@@ -39,7 +44,7 @@ def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[Connection
     """
     status, spec = budget.status, budget.spec
     known = is_fresh(budget, now=now) and status.capacity is not None
-    beside = [other.status.claims for other in same_server(budget, others)]
+    there = [claim for other in same_server(budget, others) for claim in other.status.claims]
     return Ledger(
         capacity=Connections(status.capacity) if known and status.capacity is not None else None,
         margin=None if spec.margin is None else Connections(spec.margin),
@@ -54,8 +59,11 @@ def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[Connection
             )
             for claim in status.claims
         ),
-        elsewhere=total(Connections(claim.connections) for claims in beside for claim in claims),
-        dearest_elsewhere=max((Connections(claim.per_pod) for claims in beside for claim in claims), default=NONE),
+        elsewhere=total(Connections(claim.connections) for claim in there),
+        pods_elsewhere={
+            uid: total(Connections(claim.per_pod) for claim in there if claim.uid == uid)
+            for uid in {claim.uid for claim in there}
+        },
     )
 
 

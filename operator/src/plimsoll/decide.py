@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from plimsoll.accounts import is_ready
 from plimsoll.api.fastapiservice import WhenOver
 from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
@@ -24,10 +25,10 @@ from plimsoll.errors import Forbidden
 from plimsoll.explain import Case, beside_what_runs, over_budget, with_pool
 from plimsoll.grants import Account, accounts_of, claims_of
 from plimsoll.halfway import halfway
-from plimsoll.overlap import standing
+from plimsoll.overlap import entitled, standing
 from plimsoll.quantity import amount
 from plimsoll.render import migration
-from plimsoll.steps import Step, lowered_guards, roll_out
+from plimsoll.steps import SOON_SECONDS, Step, fenced, roll_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,9 +68,18 @@ class Decision:
 
 def decide(observed: Observed) -> Decision:
     """Decides about one service; see the module's docstring."""
+    decision = _decide(observed)
+    covered = [entitled(observed.on(key)) <= claim.connections for key, claim in decision.claims.items()]
+    step = fenced(observed, decision.step, may_raise=bool(covered) and all(covered))
+    if step is decision.step:
+        return decision
+    return replace(decision, step=step, requeue_after=min(decision.requeue_after or SOON_SECONDS, SOON_SECONDS))
+
+
+def _decide(observed: Observed) -> Decision:
     service = observed.service
     if lacking := _lacking(service):
-        return Decision(service=service, findings=stalls(Reason.INVALID_SPEC, lacking))
+        return Decision(service=service, findings=stalls(Reason.INVALID_SPEC, lacking), requeue_after=PATIENT_SECONDS)
     for key in service.budget_keys:
         if finding := _closed(observed, key):
             return Decision(service=service, findings=finding, requeue_after=PATIENT_SECONDS)
@@ -123,7 +133,7 @@ def _decide_on(observed: Observed) -> Decision:
     accounts = accounts_of(observed)
     refusing = next((each for each in accounts if not each.grant.admitted), None)
     if refusing is None:
-        return _from_step(observed, roll_out(observed), claims=claims_of(accounts))
+        return _from_step(observed, roll_out(observed), accounts=accounts)
     claims = claims_of(accounts, refused=True)
     key = refusing.budget.key
     if refusing.ledger.capacity is None:
@@ -131,6 +141,8 @@ def _decide_on(observed: Observed) -> Decision:
             (each.message for each in refusing.budget.status.conditions if each.type == ConditionType.READY.value),
             "it was never read.",
         )
+        if is_ready(refusing.budget):
+            reading = f"the last one is older than {refusing.budget.spec.stale_after_seconds} s."
         message = (
             f"Needs {refusing.wanted.connections} connections, and budget {key} has no valid reading of its server:"
             f" {reading}"
@@ -180,15 +192,20 @@ def _fitted(observed: Observed) -> FastAPIService:
     return with_pool(service, size=size) if size else service
 
 
-def _from_step(observed: Observed, step: Step, *, claims: dict[BudgetKey, Claim]) -> Decision:
-    wanted = {key: demand(observed.service, key, overlap=observed.overlap).connections for key in claims}
-    settled = step.is_empty and all(claim.connections == wanted[key] for key, claim in claims.items())
+def _from_step(observed: Observed, step: Step, *, accounts: tuple[Account, ...]) -> Decision:
+    claims = claims_of(accounts)
+    exact = (each.wanted.connections + each.want.beyond == claims[each.budget.key].connections for each in accounts)
+    settled = step.is_empty and all(exact)
     again = step.again_after
     if again is None and not settled:
         again = PATIENT_SECONDS if step.findings else UNSETTLED_SECONDS
     if again is None and observed.terminating():  # it may outlive its grace period
         again = 5 * UNSETTLED_SECONDS
     return Decision(service=observed.service, claims=claims, step=step, findings=step.findings, requeue_after=again)
+
+
+def _all_settled(observed: Observed) -> bool:
+    return all(view.settled for view in observed.deployments())
 
 
 def _halfway(observed: Observed, refusing: Account) -> Decision:
@@ -204,18 +221,21 @@ def _halfway(observed: Observed, refusing: Account) -> Decision:
         message = beside_what_runs(
             refused.wanted, stands=refused.want.standing, migration=migrating, grant=refused.grant
         )
-        # Lower guards never cost anything; a quota that somebody has raised is what stands too large.
-        step = lowered_guards(replace(observed, service=stone), parts)
         return Decision(
             service=observed.service,
             claims=claims,
-            step=step,
             findings=stalls(Reason.OVER_BUDGET, message),
-            requeue_after=PATIENT_SECONDS if step.is_empty else UNSETTLED_SECONDS / 2,
+            requeue_after=PATIENT_SECONDS,
         )
     step = roll_out(replace(observed, service=stone), parts=parts)
     findings, again = step.findings, step.again_after
-    if not findings:
+    if not findings and step.is_empty and not observed.terminating() and _all_settled(observed):
+        message = (
+            f"Needs {refusing.wanted.connections} connections, which fit, but there is no step from what runs that"
+            " opens no more in any budget: shrink the pools first, and change the rest after that."
+        )
+        findings, again = stalls(Reason.OVER_BUDGET, message), PATIENT_SECONDS
+    elif not findings:
         message = f"Needs {refusing.wanted.connections} connections, which fit once the pods that are to go have gone."
         findings, again = waits(Reason.WAITING_FOR_BUDGET, message), UNSETTLED_SECONDS
     return Decision(

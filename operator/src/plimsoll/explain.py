@@ -54,7 +54,7 @@ class Case:
 
     def but_pool(self, size: int) -> Case:
         """The same with another pool of the database that counts here, and no overflow."""
-        if self._own:
+        if self.is_own:
             return replace(self, service=with_pool(self.service, size=size, overflow=0))
         others = tuple(
             each.model_copy(update={"pool_size": size, "max_overflow": 0}) if each.name == self._database else each
@@ -64,12 +64,13 @@ class Case:
 
     def pool_words(self, size: int) -> str:
         """Which pool that is."""
-        if self._own:
+        if self.is_own:
             return f"database.pool.size {size} with maxOverflow 0"
         return f"additionalDatabases[{self._database}].poolSize {size} with maxOverflow 0"
 
     @property
-    def _own(self) -> bool:
+    def is_own(self) -> bool:
+        """Whether this is the budget of the service's own database."""
         return self.key == self.service.budget_key
 
     @property
@@ -158,7 +159,7 @@ def over_budget(case: Case, *, want: Want) -> str:
     )
     return (
         f"{needs(wanted)}{more} {has_free(case.key, ledger=ledger, want=want)}{who_holds(service, ledger=ledger)}"
-        f"{floor}{why_not_obvious(service)} {what_would_fit(case)}"
+        f"{floor}{why_not_obvious(service) if case.is_own else ''} {what_would_fit(case)}"
     )
 
 

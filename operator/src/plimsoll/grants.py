@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from plimsoll.accounts import ledgers_of, with_ledger
 from plimsoll.budget.demand import Demand, Overlap, demand
 from plimsoll.budget.ledger import Claim, Grant, Ledger, Want
-from plimsoll.overlap import all_standing, last_migration, on_the_way, part_of, standing, undeclared, unguarded
+from plimsoll.overlap import (
+    all_standing,
+    entitled,
+    last_migration,
+    on_the_way,
+    part_of,
+    standing,
+    undeclared,
+    unguarded,
+)
 from plimsoll.units import NONE, Connections
 
 if TYPE_CHECKING:
@@ -68,18 +77,19 @@ def _want(view: Observed, wanted: Demand, *, budget: ConnectionBudget, ledger: L
     uid = view.service.metadata.uid
     usage = next((each for each in budget.status.usage if each.uid == uid), None)
     beyond = undeclared(view, wanted, usage)
-    stands, settled = all_standing(view) + beyond, all_standing(_punctual(view)) + beyond
+    stands, settled = all_standing(view) + beyond, all_standing(_punctual(view), rightly=True) + beyond
     held, migrated = ledger.held_by(uid), last_migration(view) if own else NONE
     if _is_open_ended(view, wanted):  # no telling how many pods it may come to: at least nothing is given back
         stands, settled = max(stands, held), max(settled, held)
     return Want(
         uid=uid,
-        connections=max(on_the_way(_punctual(view), wanted) + beyond, settled),
+        connections=on_the_way(_punctual(view), wanted) + beyond,
         standing=stands,
         settled=max(settled, min(held, settled + migrated)),
         hold=max(on_the_way(view, wanted) + beyond, stands),
-        keep=stands + migrated,
+        keep=max(stands, entitled(view)) + migrated,
         per_pod=max(wanted.per_pod, _dearest(view)),
+        beyond=beyond,
     )
 
 

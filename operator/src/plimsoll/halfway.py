@@ -75,8 +75,9 @@ def _with_at_most(workload: _Workload, pods: int | None, surge: int) -> _Workloa
         return workload
     most = max(0, pods - surge)
     scaling = workload.autoscaling
+    if scaling is not None and not most:
+        return workload.model_copy(update={"autoscaling": None, "replicas": 0})
     if scaling is not None:
-        least = max(1, most)
-        bounds = {"max_replicas": min(scaling.max_replicas, least), "min_replicas": min(scaling.min_replicas, least)}
+        bounds = {"max_replicas": min(scaling.max_replicas, most), "min_replicas": min(scaling.min_replicas, most)}
         return workload.model_copy(update={"autoscaling": scaling.model_copy(update=bounds)})
     return workload.model_copy(update={"replicas": min(workload.replicas, most)})

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from plimsoll.budget.demand import WEB, Demand, WorkloadDemand
 from plimsoll.observed import declared
 from plimsoll.render import guard, migration
-from plimsoll.render.names import component
+from plimsoll.render.names import PODS, component
 from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import UsageStatus
+    from plimsoll.api.meta import Manifest
     from plimsoll.observed import Observed
 
 
@@ -25,23 +26,37 @@ def part_of(workload: WorkloadDemand) -> str:
     return WEB if workload.name == WEB else component(workload.name.removeprefix("jobs "))
 
 
-def standing(observed: Observed, part: str) -> Connections:
+def standing(observed: Observed, part: str, *, rightly: bool = False) -> Connections:
     """What the pods of one workload could open at worst for as long as nothing is applied.
 
     Its guard lets so many pods exist (or as many as there are already, if more), and each may be of the dearest shape
     that something can still make. A migration has one pod at a time.
+
+    Args:
+        observed: what is seen of one budget.
+        part: the workload.
+        rightly: what the operator has let it have, whatever somebody may have made of its guard.
     """
     live = observed.live(part)
     if not observed.can_make(part):
         return live
     if part == migration.PART:
         return max(live, observed.dearest(part))
-    return max(live, observed.dearest(part) * allowed(observed, part))
+    return max(live, observed.dearest(part) * allowed(observed, part, rightly=rightly))
 
 
-def all_standing(observed: Observed) -> Connections:
-    """What all its pods could open at worst for as long as nothing is applied."""
-    return total(standing(observed, part) for part in observed.parts())
+def all_standing(observed: Observed, *, rightly: bool = False) -> Connections:
+    """What all its pods could open at worst for as long as nothing is applied; ``rightly`` as in ``standing``."""
+    return total(standing(observed, part, rightly=rightly) for part in observed.parts())
+
+
+def entitled(observed: Observed) -> Connections:
+    """What its pods could open at worst with the guards that the operator has let it have, overdue pods included."""
+    parts = []
+    for part in observed.parts():
+        full = full_of(_guard(observed, part)) if observed.can_make(part) else None
+        parts.append(standing(observed, part, rightly=True) if full is None else observed.dearest(part) * full)
+    return total(parts)
 
 
 def on_the_way(observed: Observed, wanted: Demand) -> Connections:
@@ -66,8 +81,10 @@ def undeclared(observed: Observed, wanted: Demand, usage: UsageStatus | None) ->
     """What pods may open beyond what they declare, if each does as the worst one was seen to do."""
     if usage is None or not usage.undeclared:
         return NONE
+    if usage.part == migration.PART:
+        return Connections(usage.undeclared)
     pods = (workload.pods for workload in wanted.workloads if part_of(workload) == usage.part)
-    return Connections(usage.undeclared) * max(*pods, allowed(observed, usage.part))
+    return Connections(usage.undeclared) * max((*pods, allowed(observed, usage.part)))
 
 
 def last_migration(observed: Observed) -> Connections:
@@ -77,11 +94,23 @@ def last_migration(observed: Observed) -> Connections:
     return max((declared(each).get(observed.service.budget_key, NONE) for each in templates), default=NONE)
 
 
-def allowed(observed: Observed, part: str) -> int:
-    """How many pods the workload's guard lets exist, with those that it no longer counts; without one, those there."""
+def allowed(observed: Observed, part: str, *, rightly: bool = False) -> int:
+    """How many pods the workload's guard lets exist, with those that it no longer counts; without one, those there.
+
+    ``rightly`` it lets no more of them exist than the operator wrote down.
+    """
     limits = [limit for limit in limits_of(observed, part) if limit is not None]
-    there = len({pod.name for pod in observed.pods if pod.part == part})
-    return max(limits) + observed.overdue(part) if limits else there
+    if not limits:
+        return len({pod.name for pod in observed.pods if pod.part == part})
+    limit = max(limits) + observed.overdue(part)
+    full = full_of(_guard(observed, part))
+    return limit if not rightly or full is None else min(limit, full)
+
+
+def full_of(quota: Manifest) -> int | None:
+    """The pods that a workload may have by the word of the operator, overdue ones included."""
+    said = quota.get("metadata", {}).get("annotations", {}).get(PODS)
+    return int(said) if said is not None and said.isdigit() else None
 
 
 def guarded_pods(observed: Observed, workload: WorkloadDemand) -> int:
@@ -105,6 +134,10 @@ def unguarded(observed: Observed) -> bool:
 
 def limits_of(observed: Observed, part: str) -> tuple[int | None, int | None]:
     """The quota as it is written, and as it is in force: the API server goes by its status, which follows its spec."""
-    live = observed.children.get(("ResourceQuota", guard.quota_name(observed.service, part)), {})
+    live = _guard(observed, part)
     written, enforced = (live.get(side, {}).get("hard", {}).get("pods") for side in ("spec", "status"))
     return None if written is None else int(written), None if enforced is None else int(enforced)
+
+
+def _guard(observed: Observed, part: str) -> Manifest:
+    return observed.children.get(("ResourceQuota", guard.quota_name(observed.service, part)), {})

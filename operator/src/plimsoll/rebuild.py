@@ -46,7 +46,6 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
     """
     pods = [pod for pod in traces.pods if pod.budget == budget]
     makers = [maker for maker in traces.makers if maker.budget == budget]
-    known = {claim.uid for claim in ledger.claims}
     found: tuple[PodView | MakerView, ...] = (*pods, *makers)  # a ReplicaSet may be without pods for a moment
     names = {each.uid: (each.namespace, each.service) for each in found}
     granted: dict[str, int] = {}
@@ -57,8 +56,6 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
             if plan and len(service.budget_keys) == 1:  # of several, the plan tells the sum alone
                 granted[meta.uid] = plan.granted
     for uid, (namespace, name) in names.items():
-        if uid in known:
-            continue
         shapes: dict[str, list[Connections]] = {}
         for each in found:
             if each.uid == uid:
@@ -72,7 +69,7 @@ def rebuilt(ledger: Ledger, *, budget: BudgetKey, traces: Traces) -> Ledger:
             )
             for part, costs in shapes.items()
         )
-        held = max(held, Connections(granted.get(uid, 0)))
+        held = max(held, Connections(granted.get(uid, 0)), ledger.held_by(uid))
         dearest = max((cost for costs in shapes.values() for cost in costs), default=NONE)
         ledger = ledger.with_claim(_claim(namespace, name, uid, held, per_pod=dearest))
     return ledger

@@ -127,6 +127,9 @@ def _granted(observed: Observed, decision: Decision, *, held: Connections, wante
             return Finding(
                 type=ConditionType.BUDGET_GRANTED, status=status, reason=finding.reason, message=finding.message
             )
+    if decision.findings and not decision.claims:  # it was not asked about
+        finding = decision.findings[0]
+        return Finding(type=ConditionType.BUDGET_GRANTED, status=None, reason=finding.reason, message=finding.message)
     asked, got = (each.spec.database.pool.size for each in (observed.service, decision.service))
     reason, message = Reason.GRANTED, f"{held} connections are held for it; its spec asks for {wanted}."
     if got < asked:

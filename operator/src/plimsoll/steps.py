@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
-from plimsoll.overlap import guard_in_force, guarded_pods, part_of
+from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
 from plimsoll.render import autoscaler, deployment, guard, migration
-from plimsoll.render.names import FIELD_MANAGER, component
+from plimsoll.render.names import COMPONENT, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
-from plimsoll.render.stamp import is_current, is_disturbed, overwriting, stamped
+from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,10 +99,24 @@ def roll_out(observed: Observed, *, parts: frozenset[str] | None = None) -> Step
     return step
 
 
-def lowered_guards(observed: Observed, parts: frozenset[str]) -> Step:
-    """Only the guards of these parts."""
-    rolled = [workload for workload in _workloads(observed) if part_of(workload) in parts]
-    return _outdated(observed, [manifest for workload in rolled for manifest in _guards(observed, workload)])
+def fenced(observed: Observed, step: Step, *, may_raise: bool) -> Step:
+    """The step, with guards that make room for pods that the API server will forget, and where somebody has raised one.
+
+    Whatever else becomes of the service: one that is refused has lost nodes too. When these pods are gone the guard is
+    as before, if the claim still covers that (``may_raise``).
+    """
+    written = {each["metadata"]["name"] for each in step.apply}
+    changed = []
+    for (kind, name), live in observed.children.items():
+        part = live["metadata"].get("labels", {}).get(COMPONENT, "")
+        full = full_of(live)
+        if kind != "ResourceQuota" or name in written or full is None:
+            continue
+        pods = max(0, full - observed.overdue(part))
+        now = int(live["spec"]["hard"]["pods"])
+        if pods < now or (pods > now and may_raise):
+            changed.append(stamped(guard.quota(observed.service, part, pods=pods, full=full)))
+    return replace(step, apply=(*changed, *step.apply)) if changed else step
 
 
 def _workloads(observed: Observed) -> tuple[WorkloadDemand, ...]:
@@ -113,7 +127,8 @@ def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, ...
     if observed.overlap is Overlap.COUNTED:
         return ()
     service, part = observed.service, part_of(workload)
-    return guard.priority_class(service, part), guard.quota(service, part, pods=guarded_pods(observed, workload))
+    limit = guard.quota(service, part, pods=guarded_pods(observed, workload), full=workload.pods)
+    return guard.priority_class(service, part), limit
 
 
 def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
@@ -189,13 +204,13 @@ def _migration(observed: Observed, *, before: Step) -> Step | None:
 
 
 def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:
-    """Of ``manifests``, those that are not yet so: to be applied, or where that has not helped, to be overwritten."""
+    """Of ``manifests``, those that are not yet so: to be applied, or where that cannot help, to be overwritten."""
     apply, overwrite = [], []
     for each in map(stamped, manifests):
         live = observed.children.get((each["kind"], each["metadata"]["name"]))
         if is_current(live=live, wanted=each):
             continue
-        if live is not None and each["kind"] in _WITH_LISTS and is_disturbed(live=live, wanted=each):
+        if live is not None and each["kind"] in _WITH_LISTS and has_foreign_items(live=live, wanted=each):
             overwrite.append(overwriting(live=live, wanted=each))
         else:
             apply.append(each)
@@ -216,5 +231,7 @@ def _leftovers(observed: Observed, *, wanted: Iterable[WorkloadDemand]) -> tuple
 
 def _is_needed(observed: Observed, leftover: Ref) -> bool:
     """Whether it is a guard, and there are pods behind it, or something that could still make some."""
+    if observed.overlap is Overlap.COUNTED:
+        return False
     guards = {guard.quota_name(observed.service, part) for part in observed.parts()}
     return leftover[0] in {"ResourceQuota", "PriorityClass"} and leftover[1] in guards

@@ -102,6 +102,8 @@ def _remembering(seen: UsageStatus, before: UsageStatus | None, *, now: str, sec
     if before is None or not before.undeclared or before.undeclared_time is None:
         return seen
     age = datetime.fromisoformat(now) - datetime.fromisoformat(before.undeclared_time)
+    if before.undeclared == seen.undeclared and age <= timedelta(seconds=seconds / 4):
+        seen = seen.model_copy(update={"undeclared_time": before.undeclared_time})  # or it is written at every look
     if before.undeclared <= seen.undeclared or age > timedelta(seconds=seconds):
         return seen
     remembered = {"undeclared": before.undeclared, "part": before.part, "undeclared_time": before.undeclared_time}

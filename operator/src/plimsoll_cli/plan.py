@@ -227,7 +227,7 @@ def _margin_of(ledger: Ledger) -> str:
     if not ledger.kept_back:
         return "no pod yet"
     dearest = max(ledger.claims, key=lambda each: each.per_pod, default=None)
-    if dearest is None or dearest.per_pod < ledger.dearest_elsewhere:
+    if dearest is None or dearest.per_pod < ledger.kept_back:
         return "the dearest pod, of another budget of the server"
     return f"the dearest pod, of {dearest.namespace}/{dearest.name}"
 

@@ -67,9 +67,9 @@ class Budgets:
             if isinstance(reading, str):
                 status = budget_report.without_secret(budget, reading, now=self.book.clock())
             else:
-                makers, pods = await self._pods()
                 if budget.status.server is None:
-                    budget = await self._with_rebuilt_ledger(budget, makers=makers, pods=pods)
+                    budget = await self._with_rebuilt_ledger(budget)
+                pods = running(await self.book.cluster.list("Pod", labels={MANAGED_BY: MANAGER}))
                 status = budget_report.after_reading(
                     budget, reading, others=page.others, pods=pods, now=self.book.clock()
                 )
@@ -104,11 +104,10 @@ class Budgets:
         found += await cluster.list("ReplicaSet", labels=ours)
         return makers(found), running(await cluster.list("Pod", labels=ours))
 
-    async def _with_rebuilt_ledger(
-        self, budget: ConnectionBudget, *, makers: tuple[MakerView, ...], pods: tuple[PodView, ...]
-    ) -> ConnectionBudget:
+    async def _with_rebuilt_ledger(self, budget: ConnectionBudget) -> ConnectionBudget:
         """The budget with the claims that the world remembers, before its first reading is of use to anyone."""
         cluster, now = self.book.cluster, self.book.clock()
+        makers, pods = await self._pods()
         services = []
         for each in await cluster.list("FastAPIService"):
             try:

@@ -36,6 +36,8 @@ class Reconciler:
     services: Services
     cluster: Cluster
     wake: Callable[[Key], None]
+    namespaces: tuple[str, ...] = ()
+    """What is looked after; empty for the whole cluster."""
 
     @classmethod
     def build(
@@ -51,7 +53,11 @@ class Reconciler:
         """
         book = Book(cluster=cluster, wake=wake, clock=clock)
         return cls(
-            budgets=Budgets(book, settings), services=Services(book, settings.overlap), cluster=cluster, wake=wake
+            budgets=Budgets(book, settings),
+            services=Services(book, settings.overlap),
+            cluster=cluster,
+            wake=wake,
+            namespaces=settings.watch_namespaces,
         )
 
     async def reconcile(self, key: Key) -> Done:
@@ -82,4 +88,5 @@ class Reconciler:
                 labels = manifest["metadata"]["labels"]
                 keys.add(Key(Kind.SERVICE, labels[SERVICE_NAMESPACE], labels[SERVICE]))
         for key in keys:
-            self.wake(key)
+            if not self.namespaces or key.namespace in self.namespaces:
+                self.wake(key)

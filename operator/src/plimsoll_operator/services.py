@@ -12,7 +12,7 @@ from plimsoll.api.fastapiservice import FastAPIService, WhenOver
 from plimsoll.budget.demand import Overlap
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
 from plimsoll.decide import after_refusal, decide
-from plimsoll.errors import Forbidden, NotFound, Terminal
+from plimsoll.errors import Forbidden, NotFound, PlimsollError, Terminal
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.event import event
@@ -82,12 +82,12 @@ class Services:
             wire = status.model_dump(by_alias=True, exclude_none=True, mode="json")
             await cluster.merge_status(service.metadata, "FastAPIService", wire)
             await self._tell(service, status)
-        if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings) or _is_shrunk(decision):
+        if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings) or _may_shrink(decision):
             for budget in service.budget_keys:
                 self.book.wait(budget, key)
         if refusal is not None:
             raise refusal
-        waits = (decision.requeue_after, _RELEASE_SECONDS if left else None)
+        waits = (decision.requeue_after, 5 * _RELEASE_SECONDS if left else None)
         return Done(requeue_after=min((seconds for seconds in waits if seconds is not None), default=None))
 
     async def _read(self, key: Key) -> FastAPIService | None:
@@ -126,8 +126,8 @@ class Services:
         if any(key.namespace != namespace for key in service.budget_keys):
             try:
                 labels = (await self.book.cluster.get("Namespace", "", namespace))["metadata"].get("labels", {})
-            except Forbidden:  # an operator of some namespaces may not look: a budget that goes by labels allows nobody
-                labels = {}
+            except Forbidden:  # an operator of some namespaces may not look; this label every namespace has
+                labels = {"kubernetes.io/metadata.name": namespace}
         return Observed(
             service=service,
             namespace_labels=labels,
@@ -153,6 +153,8 @@ class Services:
                 if key not in pages:
                     continue
                 ledger = ledgers_of(observed.budgets, now=observed.now)[key]
+                if pages[key].budget.status.server is None:  # its ledger is not rebuilt yet: nothing is known of it
+                    continue
                 if claim := decision.claims.get(key):
                     ledger = ledger.with_claim(claim)
                     await self.book.write_ledger(pages[key], ledger)
@@ -201,10 +203,10 @@ class Services:
             log.info("service changed", condition=each.type, reason=each.reason, message=each.message)
             try:
                 await self.book.cluster.create(event(service, each, now=self.book.clock()))
-            except (Forbidden, Terminal) as error:
+            except PlimsollError as error:
                 log.warning("event was not written", error=str(error))
 
 
-def _is_shrunk(decision: Decision) -> bool:
-    """Whether the service would have a larger pool if there were room for it."""
+def _may_shrink(decision: Decision) -> bool:
+    """Whether the service may have a smaller pool than it would have if there were room."""
     return decision.service.spec.when_over is WhenOver.SHRINK_POOL

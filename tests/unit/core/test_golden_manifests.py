@@ -60,7 +60,7 @@ def children(service: FastAPIService) -> dict[str, Manifest]:
         "jobs-deployment": deployment.jobs(service, spec.jobs[0]),
         "service": front(service),
         "priority-class": guard.priority_class(service, "web"),
-        "quota": guard.quota(service, "web", pods=4),
+        "quota": guard.quota(service, "web", pods=4, full=4),
         "migration-job": migration.job(service, spec.migrations),
     }
 

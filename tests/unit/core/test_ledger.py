@@ -124,7 +124,7 @@ def test_claims_in_other_budgets_of_the_same_server_take_room_and_widen_the_marg
         capacity=Connections(100),
         claims=(dear("b", 30, 10),),
         elsewhere=Connections(20),
-        dearest_elsewhere=Connections(15),
+        pods_elsewhere={"b": Connections(5), "z": Connections(9)},
     )
     assert (book.free.count, book.claimed.count, room(book, per_pod=1)) == (35, 30, 35)
 

@@ -8,9 +8,13 @@ never too small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from plimsoll.units import NONE, Connections, total
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +45,7 @@ class Want:
         keep: what it is left with when it is refused, if it holds as much: what stands, and what the last good state
             will need again.
         per_pod: what the dearest of its pods could open.
+        beyond: what all of this counts for pods that open more than they declare.
     """
 
     uid: str
@@ -50,6 +55,7 @@ class Want:
     hold: Connections | None = None
     keep: Connections = NONE
     per_pod: Connections = NONE
+    beyond: Connections = NONE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,14 +82,14 @@ class Ledger:
         margin: what is kept back of it, or ``None`` for the dearest pod of any service.
         claims: who holds what.
         elsewhere: what is claimed of the same server in other budgets.
-        dearest_elsewhere: the dearest pod of a service that claims there.
+        pods_elsewhere: uid of a service that claims there → what the dearest of its pods can open there.
     """
 
     capacity: Connections | None
     margin: Connections | None = None
     claims: tuple[Claim, ...] = ()
     elsewhere: Connections = NONE
-    dearest_elsewhere: Connections = NONE
+    pods_elsewhere: Mapping[str, Connections] = field(default_factory=dict)
 
     @property
     def claimed(self) -> Connections:
@@ -150,5 +156,6 @@ class Ledger:
     def _margin_with(self, per_pod: Connections, *, uid: str) -> Connections:
         if self.margin is not None:
             return self.margin
-        others = (claim.per_pod for claim in self.claims if claim.uid != uid)
-        return max((*others, per_pod, self.dearest_elsewhere), default=NONE)
+        pods = {claim.uid: claim.per_pod for claim in self.claims} | {uid: per_pod}
+        both = pods.keys() | self.pods_elsewhere.keys()  # a pod may connect through several budgets of one server
+        return max((pods.get(each, NONE) + self.pods_elsewhere.get(each, NONE) for each in both), default=NONE)

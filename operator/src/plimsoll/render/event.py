@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from plimsoll.api.meta import API_VERSION
+from plimsoll.conditions import Reason
 from plimsoll.render.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from plimsoll.api.meta import Condition, Manifest
 
 _LONGEST = 1024  # what the API allows for a message
+_PROGRESS = frozenset({Reason.PROGRESSING, Reason.MIGRATING, Reason.WAITING_FOR_GUARD, Reason.WAITING_FOR_QUIET})
 
 
 def event(service: FastAPIService, condition: Condition, *, now: str) -> Manifest:
@@ -41,4 +43,4 @@ def event(service: FastAPIService, condition: Condition, *, now: str) -> Manifes
 
 
 def _is_progress(condition: Condition) -> bool:
-    return condition.reason in {"Progressing", "Migrating", "WaitingForGuard", "WaitingForQuiet"}
+    return condition.reason in _PROGRESS

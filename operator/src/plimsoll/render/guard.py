@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.render.names import MANAGED_BY, MANAGER, SERVICE, SERVICE_NAMESPACE, SERVICE_UID, labels
+from plimsoll.render.names import MANAGED_BY, MANAGER, PODS, SERVICE, SERVICE_NAMESPACE, SERVICE_UID, labels
 
 if TYPE_CHECKING:
     from plimsoll.api.fastapiservice import FastAPIService
@@ -53,8 +53,11 @@ def quota_name(service: FastAPIService, part: str) -> str:
     return priority_class_name(service, part)
 
 
-def quota(service: FastAPIService, part: str, *, pods: int) -> Manifest:
-    """The ResourceQuota that allows ``pods`` pods of the workload, terminating ones included."""
+def quota(service: FastAPIService, part: str, *, pods: int, full: int) -> Manifest:
+    """The ResourceQuota that allows ``pods`` pods of the workload, terminating ones included.
+
+    It is lower than ``full``, what the workload may have, by pods that the API server is about to forget.
+    """
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -62,6 +65,7 @@ def quota(service: FastAPIService, part: str, *, pods: int) -> Manifest:
             "name": quota_name(service, part),
             "namespace": service.metadata.namespace,
             "labels": labels(service, part),
+            "annotations": {PODS: str(full)},
         },
         "spec": {
             "hard": {"pods": str(pods)},

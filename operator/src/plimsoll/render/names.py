@@ -29,6 +29,9 @@ CONNECTIONS: Final = f"{GROUP}/connections"
 be rebuilt from it.
 """
 
+PODS: Final = f"{GROUP}/pods"
+"""Annotation of a guard: the pods that its workload may have, of which some may be counted elsewhere."""
+
 RENDERED: Final = f"{GROUP}/rendered"
 """Annotation of every child: digest of the manifest that it was applied from."""
 

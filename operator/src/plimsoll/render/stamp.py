@@ -32,12 +32,21 @@ def is_current(*, live: Manifest | None, wanted: Manifest) -> bool:
     return live is not None and _contains(live, wanted)
 
 
-def is_disturbed(*, live: Manifest, wanted: Manifest) -> bool:
-    """Whether exactly ``wanted`` was applied already, and somebody has changed the object since.
+def has_foreign_items(*, live: Manifest, wanted: Manifest) -> bool:
+    """Whether ``wanted`` was applied already, and somebody has added an item to one of its lists since.
 
-    An apply takes back the fields that it names, but not an item that another manager has added to a list.
+    An apply takes back the fields that it names, but not an item that another manager has added.
     """
-    return bool(live["metadata"].get("annotations", {}).get(RENDERED) == wanted["metadata"]["annotations"][RENDERED])
+    stamp = live["metadata"].get("annotations", {}).get(RENDERED)
+    return stamp == wanted["metadata"]["annotations"][RENDERED] and _has_more(live.get("spec"), wanted.get("spec"))
+
+
+def _has_more(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return any(_has_more(live.get(key), value) for key, value in wanted.items())
+    if isinstance(live, list) and isinstance(wanted, list):
+        return len(live) > len(wanted) or any(_has_more(*pair) for pair in zip(live, wanted, strict=False))
+    return False
 
 
 def overwriting(*, live: Manifest, wanted: Manifest) -> Manifest:
@@ -56,6 +65,8 @@ def _merged(live: Any, wanted: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _contains(live: Any, wanted: Any, *, amounts: bool = False) -> bool:  # noqa: ANN401 - any JSON value
+    if live is None:  # the API server leaves out what is empty
+        return _is_empty(wanted)
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
             _contains(live.get(key), value, amounts=amounts or key in _AMOUNTS) for key, value in wanted.items()
@@ -66,10 +77,11 @@ def _contains(live: Any, wanted: Any, *, amounts: bool = False) -> bool:  # noqa
             and len(live) == len(wanted)
             and all(_contains(one, other) for one, other in zip(live, wanted, strict=True))
         )
-    # The API server leaves out what is empty, and writes amounts in its own way.
-    return bool(
-        live == wanted or (live is None and wanted in ("", 0, False)) or (amounts and _is_same_amount(live, wanted))
-    )
+    return bool(live == wanted or (amounts and _is_same_amount(live, wanted)))  # it writes amounts in its own way
+
+
+def _is_empty(wanted: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return all(map(_is_empty, wanted.values())) if isinstance(wanted, dict) else not wanted
 
 
 def _is_same_amount(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - likewise
