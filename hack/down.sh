@@ -46,9 +46,14 @@ if [ "${1:-}" = --clean ]; then
     die "the engine that runs from $cache still holds other containers: remove them (\"docker ps\"), then \"make clean\" again"
   fi
   say "removing $cache"
+  # An engine that was killed leaves its containers' file systems mounted; the innermost mount goes first.
+  findmnt --raw --noheadings --output TARGET | awk -v under="$cache/" 'index($0, under) == 1' | sort --reverse |
+    while IFS= read -r mount; do umount "$(printf '%b' "$mount")"; done
   chmod -R u+w "$cache/go" 2>/dev/null || true   # Go write-protects its module cache
   trap - EXIT
   progress_pause
+  # The mark goes last: without it a run that was cut here could not be finished by another.
+  find "$cache" -mindepth 1 -maxdepth 1 ! -name CACHEDIR.TAG -exec rm -rf {} +
   rm -rf "$cache"
 else
   say "the cache stays in $cache, so that the next \"make up\" is fast; \"make clean\" removes it"
