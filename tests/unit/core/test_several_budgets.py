@@ -103,6 +103,8 @@ def test_what_comes_free_is_given_back_when_the_pool_has_rested() -> None:
     scene.settle()
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", claims=[claim(1, 21, "shop", per_pod=7)])
     scene.settle()
+    scene.now = "2026-01-01T12:00:59Z"
+    scene.settle()
     assert pool_of(scene) == "7", "not at once"
     scene.now = "2026-01-01T12:01:00Z"
     scene.settle()
