@@ -2,7 +2,7 @@
 # e.g. `make up PLIMSOLL_PORT=8081`, and reach the scripts as environment variables.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench-line check lint format generate requirements images cluster clean
+.PHONY: help up down test bench-line check lint mutants format generate requirements images cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ bench-line: ## how close to the line, and never over it: tests/bench/results/lin
 
 check: ## the fast loop, without Docker: lint, types, unit, property and chart tests
 	@hack/check.sh
+
+mutants: ## change the arithmetic in one place after the other, and list what no test notices; takes half an hour
+	@hack/mutants.sh
 
 lint: ## the fast loop's static half
 	@hack/check.sh --static

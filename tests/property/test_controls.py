@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from plimsoll import accounts, decide, grants, observed, overlap, steps
 from plimsoll.budget import demand
@@ -160,19 +160,43 @@ CONTROLS: dict[str, tuple[type[Line], Callable[[], ExitStack]]] = {
 }
 
 
+SEEDS = {
+    "the API server enforces no quota": 1,
+    "the guard is not waited for": 4,
+    "guards have an owner": 10,
+    "budgets of one server are not counted together": 1,
+    "two claims of one service on one server do not see each other": 7,
+    "the guard is not lowered for overdue pods": 4,
+    "what is held for overdue pods may be grown into": 30,
+    "the margin is not kept back": 9,
+}
+"""Where a short search finds it; without this, some seed after the first does, only later."""
+
+SEARCHES = 60
+
+
 @pytest.mark.parametrize("broken", CONTROLS)
 def test_the_machine_notices_when(broken: str) -> None:
     machine, mutation = CONTROLS[broken]
-    search = settings(CHECKS, max_examples=600, derandomize=True, phases=[Phase.generate])
-    with (
-        mutation(),
-        patch.object(Line, "must_arrive", new=False),
-        pytest.raises(Exception, match=r"pods could open|claims grew|at rest") as caught,
-    ):
-        run_state_machine_as_test(machine, settings=search)
-    assert _is_over_the_line(caught.value)
+    first = SEEDS.get(broken, 0)
+    with mutation(), patch.object(Line, "must_arrive", new=False):
+        assert any(_finds(machine, seeded=number) for number in range(first, first + SEARCHES))
+
+
+def _finds(machine: type[Line], *, seeded: int) -> bool:
+    """Whether a short search from this seed gets over the line."""
+    search = settings(CHECKS, max_examples=12, derandomize=False, phases=[Phase.generate])
+    try:
+        run_state_machine_as_test(seed(seeded)(type("Seeded", (machine,), {})), settings=search)
+    except Exception as error:
+        if _is_over_the_line(error):
+            return True
+        raise
+    return False
 
 
 def _is_over_the_line(error: BaseException | None) -> bool:
-    """Whether this is what was looked for, or happened while cleaning up after it."""
+    """Whether this is what was looked for, among others, or before what happened while cleaning up after it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_over_the_line(each) for each in error.exceptions)
     return error is not None and (isinstance(error, OverTheLineError) or _is_over_the_line(error.__context__))

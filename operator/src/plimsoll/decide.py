@@ -24,7 +24,7 @@ from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
 from plimsoll.errors import Forbidden
 from plimsoll.explain import Case, beside_what_runs, over_budget, with_pool
 from plimsoll.grants import Account, accounts_of, claims_of
-from plimsoll.halfway import halfway
+from plimsoll.halfway import halfway, in_place
 from plimsoll.overlap import entitled, standing
 from plimsoll.quantity import amount
 from plimsoll.render import migration
@@ -134,6 +134,10 @@ def _decide_on(observed: Observed) -> Decision:
     refusing = next((each for each in accounts if not each.grant.admitted), None)
     if refusing is None:
         return _from_step(observed, roll_out(observed), accounts=accounts)
+    if all(each.grant.admitted for each in accounts if each.budget.key in service.budget_keys) and (
+        moving := _moving(observed)
+    ):
+        return moving
     claims = claims_of(accounts, refused=True)
     key = refusing.budget.key
     if refusing.ledger.capacity is None:
@@ -206,6 +210,23 @@ def _from_step(observed: Observed, step: Step, *, accounts: tuple[Account, ...])
 
 def _all_settled(observed: Observed) -> bool:
     return all(view.settled for view in observed.deployments())
+
+
+def _moving(observed: Observed) -> Decision | None:
+    """Only a budget that the service leaves has no room for more pods: first all move, then there come to be more."""
+    there = replace(observed, service=in_place(observed))
+    accounts = accounts_of(there)
+    if not all(each.grant.admitted for each in accounts):
+        return None
+    step = roll_out(there)
+    message = "Moves to another budget with the pods that it has; the others follow when these have moved."
+    return Decision(
+        service=observed.service,
+        claims=claims_of(accounts),
+        step=step,
+        findings=step.findings or waits(Reason.WAITING_FOR_BUDGET, message),
+        requeue_after=step.again_after or UNSETTLED_SECONDS,
+    )
 
 
 def _halfway(observed: Observed, refusing: Account) -> Decision:

@@ -57,7 +57,7 @@ def accounts_of(observed: Observed, *, migrating: Connections | None = None) -> 
     service = observed.service
     budgets = {budget.key: budget for budget in observed.budgets}
     accounts = []
-    for key in service.budget_keys:
+    for key in observed.budget_keys:
         budget, view = budgets[key], observed.on(key)
         ledger = ledgers_of(budgets.values(), now=observed.now)[key]
         wanted = demand(service, key, overlap=observed.overlap)

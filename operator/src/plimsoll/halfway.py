@@ -6,6 +6,7 @@ rest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from plimsoll.api.workloads import JobGroup, Web
@@ -14,6 +15,8 @@ from plimsoll.overlap import allowed, part_of, standing
 from plimsoll.render.names import component
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.observed import Observed
     from plimsoll.units import Connections
@@ -27,8 +30,26 @@ def halfway(observed: Observed) -> tuple[FastAPIService, frozenset[str]]:
     What shrinks goes all the way; what has cheaper pods but more of them is first replaced one for one; what grows is
     left alone.
     """
-    service = observed.service
     targets = _targets(observed)
+    return _limited(observed.service, targets), frozenset(targets)
+
+
+def in_place(observed: Observed) -> FastAPIService:
+    """The spec with no more pods of any workload than it may have now: for a service that moves to another budget.
+
+    A guard counts pods, whichever budget they are of. As long as something makes pods of the budget that the service
+    leaves, a higher guard would let more of these exist.
+    """
+    punctual = replace(observed, now="")
+    targets = {
+        part_of(workload): min(workload.pods, allowed(punctual, part_of(workload)))
+        for workload in demand(observed.service, observed.service.budget_key, overlap=observed.overlap).workloads
+        if observed.can_make(part_of(workload))
+    }
+    return _limited(observed.service, targets)
+
+
+def _limited(service: FastAPIService, targets: Mapping[str, int]) -> FastAPIService:
     rollout = service.spec.rollout
     surge = min([rollout.max_surge, *(pods - 1 for pods in targets.values() if pods)])
     rollout = rollout.model_copy(
@@ -43,12 +64,12 @@ def halfway(observed: Observed) -> tuple[FastAPIService, frozenset[str]]:
             ),
         }
     )
-    return service.model_copy(update={"spec": spec}), frozenset(targets)
+    return service.model_copy(update={"spec": spec})
 
 
 def _targets(observed: Observed) -> dict[str, int]:
     """Workload → the pods that it may have at once on the first step."""
-    views = {key: observed.on(key) for key in observed.service.budget_keys}
+    views = {key: observed.on(key) for key in observed.budget_keys}
     wanted = {key: demand(observed.service, key, overlap=observed.overlap) for key in views}
     targets: dict[str, int] = {}
     for workloads in zip(*(wanted[key].workloads for key in views), strict=True):

@@ -211,6 +211,16 @@ class Observed:
 
     now: str = ""
 
+    @property
+    def budget_keys(self) -> tuple[BudgetKey, ...]:
+        """The budgets that the service names, and after these those that it has left and can still connect to.
+
+        A guard counts pods, whichever budget they are of: raised for the one, it lets more pods exist of the other.
+        """
+        connected = {each.budget for each in self.pods} | {each.budget for each in self.makers}
+        left = sorted(budget.key for budget in self.budgets if budget.key in connected)
+        return tuple(dict.fromkeys((*self.service.budget_keys, *left)))
+
     def budget(self, key: BudgetKey) -> ConnectionBudget | None:
         """The budget of that name, where there is one."""
         return next((budget for budget in self.budgets if budget.key == key), None)

@@ -83,7 +83,7 @@ class Services:
             await cluster.merge_status(service.metadata, "FastAPIService", wire)
             await self._tell(service, status)
         if any(finding.reason in WAITS_FOR_ROOM for finding in decision.findings) or _may_shrink(decision):
-            for budget in service.budget_keys:
+            for budget in observed.budget_keys:
                 self.book.wait(budget, key)
         if refusal is not None:
             raise refusal
@@ -149,7 +149,7 @@ class Services:
             observed = replace(observed, budgets=tuple(page.budget for page in pages.values()))
             decision = decide(observed)
             held = {}
-            for key in service.budget_keys:
+            for key in observed.budget_keys:
                 if key not in pages:
                     continue
                 ledger = ledgers_of(observed.budgets, now=observed.now)[key]
@@ -158,7 +158,8 @@ class Services:
                 if claim := decision.claims.get(key):
                     ledger = ledger.with_claim(claim)
                     await self.book.write_ledger(pages[key], ledger)
-                held[key] = ledger.held_by(service.metadata.uid)
+                if key in service.budget_keys:
+                    held[key] = ledger.held_by(service.metadata.uid)
         if not held and service.status.plan:  # what was granted is remembered: the ledger may be rebuilt from it
             held = {service.budget_key: Connections(service.status.plan.granted)}
         return observed, decision, held

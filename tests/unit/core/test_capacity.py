@@ -66,6 +66,11 @@ def test_a_server_that_reserves_more_than_it_has_gives_nothing_and_no_debt(
     assert of(spec, **wishes).connections == Connections(0)
 
 
+def test_and_its_ceiling_is_nothing_too() -> None:
+    assert of(max_connections=10, superuser_reserved=8, reserved=8).ceiling == Connections(0)
+    assert facts(backends={"a": 2, "b": 3}).live == 5
+
+
 def test_a_number_of_connections_is_never_negative() -> None:
     with pytest.raises(ValueError, match="-1 connections: a number of connections is never negative"):
         Connections(-1)

@@ -160,3 +160,41 @@ def test_without_a_guard_what_terminates_in_one_rollout_scale_down_and_drain_is_
 def test_a_rollout_from_rest_never_has_more_than_twice_the_replicas() -> None:
     whole = of(overlap=Overlap.COUNTED, replicas=4, surge=6)
     assert whole.workloads[0].terminating == 0
+
+
+@pytest.mark.parametrize(
+    ("wishes", "pods"),
+    [
+        pytest.param({"replicas": 3}, 3 + 1 + 2 + 3, id="from rest: never more than twice the replicas, and a drain"),
+        pytest.param({"replicas": 4, "surge": 2, "unavailable": 1}, 4 + 2 + 2 + 4, id="the surging ones included"),
+        pytest.param(
+            {"replicas": 20, "rollout": {"maxSurge": 2, "maxUnavailable": 1, "minReadySeconds": 12}},
+            20 + 2 + (2 + 1) * 3 + 20,
+            id="3 windows of 12 s in a grace period of 36 s, in each as many as surge and are missing",
+        ),
+        pytest.param(
+            {"replicas": 2, "web": {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}},
+            5 + 1 + (4 + 3) + 5,
+            id="an autoscaler takes down what lies between its bounds",
+        ),
+        pytest.param({"replicas": 0}, 0, id="no replicas, no pods"),
+    ],
+)
+def test_without_a_guard_every_pod_that_may_be_there_is_counted_once(wishes: dict[str, Any], pods: int) -> None:
+    grace = {"drainSeconds": 5, "requestDeadlineSeconds": 20, "lifespanSeconds": 5}  # 36 s in all
+    (web,) = of(overlap=Overlap.COUNTED, shutdown=grace, **wishes).workloads
+    assert (web.pods, web.connections) == (pods, Connections(5 * pods))
+
+
+@pytest.mark.parametrize("other", ["a", "z"])
+def test_what_connects_elsewhere_is_not_counted_wherever_that_comes_in_the_alphabet(other: str) -> None:
+    database = {"name": "orders", "budgetRef": {"name": other}, "secretRef": {"name": "o"}, "poolSize": 3}
+    database |= {"jobConnectionsPerProcess": 1}
+    wishes: dict[str, Any] = {
+        "replicas": 1,
+        "jobs": (group(replicas=1, connections=2),),
+        "migration": 4,
+        "additionalDatabases": [database],
+    }
+    assert of(**wishes).connections == Connections(2 * 5 + 2 * 2 + 4)
+    assert of(BudgetKey("demo", other), **wishes).connections == Connections(2 * 3 + 2 * 1)

@@ -41,6 +41,7 @@ def test_it_asks_for_no_size_that_is_not_wished_for() -> None:
         pytest.param(7, False, 6, 6, id="rested or not"),
         pytest.param(7, True, 8, 7, id="one more is not worth a rollout"),
         pytest.param(7, True, 9, 9, id="a quarter of what is asked for is"),
+        pytest.param(5, True, 9, 9, id="and so is more than that"),
         pytest.param(7, False, 9, 7, id="but not before it has rested"),
         pytest.param(9, True, 10, 10, id="all that is asked for is, however little that is"),
         pytest.param(9, False, 10, 9, id="and that has to wait as well"),
@@ -95,3 +96,12 @@ def test_room_that_comes_and_goes_never_changes_a_pool_twice_in_one_rest_unless_
             assert current > room, "it shrinks only where it must"
         assert grown <= 1
         current = now
+
+
+@pytest.mark.parametrize(("room", "expected"), [(16, 12), (17, 17)])
+def test_a_good_deal_more_is_a_quarter_of_what_is_asked_for(room: int, expected: int) -> None:
+    assert fit(Wish(size=20, floor=10, current=12), fits=lambda size: size <= room) == expected
+
+
+def test_who_has_no_pool_yet_waits_for_none() -> None:
+    assert fit(Wish(size=10, floor=1), fits=lambda size: size <= 2) == 2

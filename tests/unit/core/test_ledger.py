@@ -142,3 +142,10 @@ def test_who_is_refused_keeps_what_the_last_good_state_needs_and_no_more(
     want = Want(uid="a", connections=Connections(17), standing=Connections(standing), keep=Connections(keep))
     grant = book.grant(want)
     assert (grant.admitted, grant.hold.count) == (False, expected)
+
+
+@pytest.mark.parametrize("uid", ["0", "b", "z"])
+def test_everybody_else_counts_whatever_order_their_uids_are_in(uid: str) -> None:
+    book = Ledger(capacity=Connections(100), claims=(dear(uid, 7, 7), dear("m", 30, 10)))
+    assert book.room_for(Want(uid="m", connections=Connections(1), per_pod=Connections(3))).count == 100 - 7 - 7
+    assert book.room_for(Want(uid=uid, connections=Connections(1), per_pod=Connections(3))).count == 100 - 10 - 30

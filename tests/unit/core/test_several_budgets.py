@@ -103,6 +103,8 @@ def test_what_comes_free_is_given_back_when_the_pool_has_rested() -> None:
     scene.settle()
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", claims=[claim(1, 21, "shop", per_pod=7)])
     scene.settle()
+    scene.now = "2026-01-01T12:00:59Z"
+    scene.settle()
     assert pool_of(scene) == "7", "not at once"
     scene.now = "2026-01-01T12:01:00Z"
     scene.settle()
@@ -127,3 +129,34 @@ def test_a_lost_ledger_beside_a_twin_is_no_room_to_grow_into() -> None:
     scene.edit(pool=6)  # 3 × 6 and 3 × 3 beside it are 27
     scene.step()
     assert scene.claim == 15
+
+
+# ---- a service that moves
+
+
+def test_a_move_that_grows_does_not_grow_where_it_leaves() -> None:
+    scene = Scene(usable=15, replicas=2, pool=5)
+    second_budget(scene, usable=40)
+    scene.settle()
+    scene.edit(budget="other", replicas=5)
+    for _ in range(60):
+        scene.step()
+        scene.world.drain()  # whatever can make pods makes all that the guard lets it
+        assert scene.world.open_connections("demo/main") <= scene.claim_on("demo", "main") <= 15
+        assert scene.world.open_connections("demo/other") <= scene.claim
+        moves = [move for move in scene.world.moves() if move.fair]
+        if not moves:
+            break
+        moves[0].do()
+    scene.world.run()
+    scene.settle(steps=60)
+    assert (scene.ready, scene.claim, scene.pods()) == ("True", 30, [5] * 5)
+
+
+def test_a_move_that_grows_may_do_so_at_once_where_there_is_room() -> None:
+    scene = Scene(usable=30, replicas=2, pool=5)
+    second_budget(scene, usable=40)
+    scene.settle()
+    scene.edit(budget="other", replicas=5)
+    scene.step()
+    assert (scene.guard(), scene.claim, scene.claim_on("demo", "main")) == ("6", 30, 30)
