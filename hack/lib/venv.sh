@@ -9,7 +9,7 @@ venv_ready() {
   python=$(find_python) || no_python
   stamp=$venv/.made-$({
     cd "$root" && cat requirements/dev.txt requirements/build.txt operator/pyproject.toml service/pyproject.toml
-    echo "$python"
+    echo "$python" "$root"                # several clones may share a cache; each tests its own code
   } | sha256sum | cut -c1-12)
   exec 7>>"$cache/venv.lock"              # `make check` may run beside `make test`
   flock 7

@@ -51,7 +51,6 @@ def guard(stage, part: str = "web") -> int:
     return int(quota["status"]["hard"]["pods"])
 
 
-@pytest.mark.xfail(strict=False, reason="written last, and not yet seen green on a cluster of two workers")
 def test_pods_that_outlive_their_grace_period_are_counted_on_and_the_guard_makes_room_for_them(stage, kube):
     database = kube.get("pod", "postgres-0", namespace=stage.namespace)["spec"]["nodeName"]
     pods = [pod for name, pod in stage.children("pods").items() if "-web-" in name]
@@ -69,7 +68,6 @@ def test_pods_that_outlive_their_grace_period_are_counted_on_and_the_guard_makes
     assert stage.claim() == 20
 
 
-@pytest.mark.xfail(strict=False, reason="written last, and not yet seen green on a cluster of two workers")
 def test_pods_that_are_deleted_by_force_stay_within_claim_and_margin(stage, kube):
     margin = stage.budget()["status"]["margin"]
     with ConnectionWitness(kube, stage.namespace) as backends:

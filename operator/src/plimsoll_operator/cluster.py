@@ -7,6 +7,7 @@ forced and always under one field manager: it is only ever used on children that
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -89,7 +90,9 @@ class Cluster:
         except config.ConfigException:
             try:
                 await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
-                    config_file=kubeconfig, client_configuration=configuration
+                    # the library looks at $KUBECONFIG once, when it is imported
+                    config_file=kubeconfig or os.environ.get("KUBECONFIG"),
+                    client_configuration=configuration,
                 )
             except config.ConfigException as error:
                 raise Unavailable(f"There is no cluster to talk to: {str(error).rstrip('.')}.") from error
