@@ -42,8 +42,8 @@ def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[Connection
         now: the time, as Kubernetes writes it.
         others: every other budget, or all; those that point at the same server are counted in.
     """
-    status, spec = budget.status, budget.spec
-    known = is_fresh(budget, now=now) and status.capacity is not None
+    status, spec, others = budget.status, budget.spec, tuple(others)
+    known = is_fresh(budget, now=now) and not lost_beside(budget, others)
     there = [claim for other in same_server(budget, others) for claim in other.status.claims]
     return Ledger(
         capacity=Connections(status.capacity) if known and status.capacity is not None else None,
@@ -83,6 +83,16 @@ def same_server(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) ->
         and mine is not None
         and other.status.server is not None
         and is_one_server(mine, other.status.server)
+    )
+
+
+def lost_beside(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) -> tuple[ConnectionBudget, ...]:
+    """Those of ``others`` that shared its server when they were last read, and have lost their status since.
+
+    What they hold there is not known until they are read again.
+    """
+    return tuple(
+        other for other in others if other.status.server is None and str(other.key) in budget.status.shared_with
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from plimsoll import accounts
-from plimsoll.accounts import is_fresh, ledger_of, same_server
+from plimsoll.accounts import is_fresh, ledger_of, lost_beside, same_server
 from plimsoll.api.connectionbudget import ConnectionBudgetStatus, ServerStatus
 from plimsoll.budget.capacity import capacity
 from plimsoll.conditions import Progress, Reason, conditions, summary
@@ -107,7 +107,8 @@ def _with(budget: ConnectionBudget, **status: object) -> ConnectionBudget:
 def _with_sums(
     budget: ConnectionBudget, ledger: Ledger, *, others: Iterable[ConnectionBudget]
 ) -> ConnectionBudgetStatus:
-    status, shared = budget.status, same_server(budget, others)
+    status, others = budget.status, tuple(others)
+    shared = (*same_server(budget, others), *lost_beside(budget, others))
     sums: dict[str, object] = {"claimed": ledger.claimed.count}
     if status.capacity is not None:
         usable = Connections(status.capacity).minus(ledger.kept_back)
@@ -174,8 +175,9 @@ def _unread(budget: ConnectionBudget, failure: ProbeFailed, *, now: str) -> tupl
     if not is_fresh(budget, now=now):
         consequence = "No reading of its limits is valid, so nothing may grow; what runs is left alone."
     else:
-        read = budget.status.server.observed_time if budget.status.server else now
-        consequence = f"The reading of {read} still counts, for {budget.spec.stale_after_seconds} s."
+        read = datetime.fromisoformat(budget.status.server.observed_time if budget.status.server else now)
+        until = read + timedelta(seconds=budget.spec.stale_after_seconds)
+        consequence = f"The reading of {read:%Y-%m-%dT%H:%M:%SZ} still counts, until {until:%Y-%m-%dT%H:%M:%SZ}."
     return summary(progress=Progress.UNDER_WAY, reason=reason, message=f"{failure} {consequence}")
 
 

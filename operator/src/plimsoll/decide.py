@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.accounts import is_ready
+from plimsoll.accounts import is_fresh, is_ready, lost_beside
 from plimsoll.api.fastapiservice import WhenOver
 from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
@@ -33,6 +33,7 @@ from plimsoll.steps import SOON_SECONDS, Step, fenced, roll_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey
     from plimsoll.api.workloads import JobGroup, Web
@@ -141,12 +142,7 @@ def _decide_on(observed: Observed) -> Decision:
     claims = claims_of(accounts, refused=True)
     key = refusing.budget.key
     if refusing.ledger.capacity is None:
-        reading = next(
-            (each.message for each in refusing.budget.status.conditions if each.type == ConditionType.READY.value),
-            "it was never read.",
-        )
-        if is_ready(refusing.budget):
-            reading = f"the last one is older than {refusing.budget.spec.stale_after_seconds} s."
+        reading = _unread(observed, refusing.budget)
         message = (
             f"Needs {refusing.wanted.connections} connections, and budget {key} has no valid reading of its server:"
             f" {reading}"
@@ -170,6 +166,19 @@ def _decide_on(observed: Observed) -> Decision:
             requeue_after=PATIENT_SECONDS,
         )
     return _halfway(observed, refusing)
+
+
+def _unread(observed: Observed, budget: ConnectionBudget) -> str:
+    """Why nothing may grow in a budget now."""
+    if is_fresh(budget, now=observed.now) and (lost := lost_beside(budget, observed.budgets)):
+        names = ", ".join(str(each.key) for each in lost)
+        return f"{names}, on the same server, has lost its status, and is not read again yet."
+    if is_ready(budget):
+        return f"the last one is older than {budget.spec.stale_after_seconds} s."
+    return next(
+        (each.message for each in budget.status.conditions if each.type == ConditionType.READY.value),
+        "it was never read.",
+    )
 
 
 def _fitted(observed: Observed) -> FastAPIService:

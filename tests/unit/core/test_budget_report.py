@@ -98,7 +98,8 @@ def test_a_failed_reading_leaves_the_last_one_in_place_and_says_for_how_long() -
     after = read(before, REFUSED, now=MINUTE_LATER)
     assert said(after) == ("Reconciling", "ServerUnreachable")
     assert message(after.status) == (
-        "The server cannot be asked: connection refused. The reading of 2026-01-01T12:00:00Z still counts, for 600 s."
+        "The server cannot be asked: connection refused. The reading of 2026-01-01T12:00:00Z still counts, until"
+        " 2026-01-01T12:10:00Z."
     )
     assert (after.status.usable, after.status.claimed, after.status.server) == (91, 30, before.status.server)
 

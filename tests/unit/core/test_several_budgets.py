@@ -119,7 +119,6 @@ def test_a_server_that_shrank_does_not_shrink_a_pool_that_runs() -> None:
     assert (scene.ready, pool_of(scene), scene.claim) == ("True", "10", 30)
 
 
-@pytest.mark.xfail(strict=True, reason="a budget of the same server that is not read yet is not known to be of it")
 def test_a_lost_ledger_beside_a_twin_is_no_room_to_grow_into() -> None:
     scene = Scene(usable=24, replicas=2, pool=5, additionalDatabases=[database(size=3)])
     second_budget(scene, usable=24, same_server=True)
