@@ -44,8 +44,8 @@ def test_who_opens_more_than_it_declares_is_named_and_claimed_for_until_it_is_me
     stage.until("as much more is claimed", lambda: stage.claim() == 10 + 2 + 1 + 2 * 3, within=30)
     events = kube.list("events", namespace=stage.namespace)
     assert "MoreThanDeclared" in {each["reason"] for each in events if each["type"] == "Warning"}
-    usage = stage.budget()["status"]["usage"]
-    assert [(each["name"], each["undeclared"], each["part"]) for each in usage] == [("captions", 3, "jobs-greedy")]
+    (usage,) = stage.budget()["status"]["usage"]
+    assert [(each["part"], each["connections"]) for each in usage["overdrafts"]] == [("jobs-greedy", 3)]
 
     stage.edit({"jobs": []})
     stage.ready()

@@ -20,7 +20,7 @@ from support.wishes import SERVERS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from plimsoll.api.connectionbudget import ClaimStatus
+    from plimsoll.api.budgetstatus import ClaimStatus
     from plimsoll.api.meta import Manifest
     from support.memory_cluster import MemoryCluster
 

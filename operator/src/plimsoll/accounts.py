@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.api.connectionbudget import ClaimStatus
+from plimsoll.api.budgetstatus import ClaimStatus
 from plimsoll.budget.capacity import is_one_server
 from plimsoll.budget.ledger import Claim, Ledger
 from plimsoll.units import Connections, total

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll import accounts
 from plimsoll.accounts import is_fresh, ledger_of, lost_beside, same_server
-from plimsoll.api.connectionbudget import ConnectionBudgetStatus, ServerStatus
+from plimsoll.api.budgetstatus import ConnectionBudgetStatus, ServerStatus
 from plimsoll.budget.capacity import capacity
 from plimsoll.conditions import Progress, Reason, conditions, summary
 from plimsoll.units import Connections

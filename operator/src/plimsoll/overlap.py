@@ -16,7 +16,7 @@ from plimsoll.render.names import PODS, component
 from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import UsageStatus
+    from plimsoll.api.budgetstatus import UsageStatus
     from plimsoll.api.meta import Manifest
     from plimsoll.observed import Observed
 
@@ -78,13 +78,13 @@ def on_the_way(observed: Observed, wanted: Demand) -> Connections:
 
 
 def undeclared(observed: Observed, wanted: Demand, usage: UsageStatus | None) -> Connections:
-    """What pods may open beyond what they declare, if each does as the worst one was seen to do."""
-    if usage is None or not usage.undeclared:
-        return NONE
-    if usage.part == migration.PART:
-        return Connections(usage.undeclared)
-    pods = (workload.pods for workload in wanted.workloads if part_of(workload) == usage.part)
-    return Connections(usage.undeclared) * max((*pods, allowed(observed, usage.part)))
+    """What pods may open beyond what they declare, if each does as the worst one of its workload was seen to do."""
+    wishes = {part_of(workload): workload.pods for workload in wanted.workloads}
+    return total(
+        Connections(each.connections)
+        * (1 if each.part == migration.PART else max(wishes.get(each.part, 0), allowed(observed, each.part)))
+        for each in (usage.overdrafts if usage else ())
+    )
 
 
 def last_migration(observed: Observed) -> Connections:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from plimsoll.render.names import SERVICE_UID
-from plimsoll.units import total
+from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from plimsoll.api.budgetstatus import UsageStatus
     from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.budget.ledger import Claim, Ledger
     from plimsoll.observed import MakerView, PodView
@@ -36,6 +37,7 @@ def released(
     current_uid: str | None,
     pods: Iterable[PodView],
     makers: Iterable[MakerView] = (),
+    usage: Iterable[UsageStatus] = (),
 ) -> Ledger:
     """The ledger after claims of ``namespace/name`` that are no longer current have followed their pods.
 
@@ -47,17 +49,21 @@ def released(
         current_uid: uid of the service that claims from this budget now; ``None`` where there is none.
         pods: every pod that carries the service's name, whichever object it belongs to.
         makers: what can still make such pods, seen before the pods were; as long as there is some, a claim stays.
+        usage: what services were seen to have open: a pod that opens more than it declares goes on doing so.
     """
     there = tuple(pods)
+    overdrafts = {each.uid: {one.part: one.connections for one in each.overdrafts} for each in usage}
     making = {maker.uid for maker in makers if maker.budget == budget}
     for claim in stale(ledger.claims, namespace=namespace, name=name, current_uid=current_uid):
         if claim.uid not in making:
-            ledger = ledger.with_claim(_followed(claim, budget=budget, pods=there))
+            beyond = overdrafts.get(claim.uid, {})
+            ledger = ledger.with_claim(_followed(claim, budget=budget, pods=there, beyond=beyond))
     return ledger
 
 
-def _followed(claim: Claim, *, budget: BudgetKey, pods: tuple[PodView, ...]) -> Claim:
-    left = total(pod.connections for pod in pods if pod.uid == claim.uid and pod.budget == budget)
+def _followed(claim: Claim, *, budget: BudgetKey, pods: tuple[PodView, ...], beyond: Mapping[str, int]) -> Claim:
+    mine = [pod for pod in pods if pod.uid == claim.uid and pod.budget == budget]
+    left = total(pod.connections + Connections(beyond.get(pod.part, 0)) for pod in mine)
     return replace(claim, connections=min(claim.connections, left), arithmetic=f"{left} by pods that are still there")
 
 

@@ -145,13 +145,15 @@ def _declared(observed: Observed) -> tuple[Finding, ...]:
     mine = [each for each in usage if each.uid == uid]
     if not mine:
         return ()
-    worst = max(mine, key=lambda each: each.undeclared)
-    if worst.undeclared:
+    beyond = [each for one in mine for each in one.overdrafts]
+    if beyond:
+        worst = max(beyond, key=lambda each: each.connections)
+        others = ", ".join(sorted({each.part for each in beyond} - {worst.part}))
         message = (
-            f"A pod of {worst.part} had {worst.undeclared} connections open beyond what it declares, last seen"
-            f" {worst.undeclared_time}: something in it ignores DB_POOL_SIZE or DB_MAX_OVERFLOW, or connects"
-            " beside its pool (then declare that: database.extraPerProcess). Until then as many more are held for"
-            " every pod."
+            f"A pod of {worst.part} had {worst.connections} connections open beyond what it declares, last seen"
+            f" {worst.seen_time}{f' (and pods of {others} had some)' if others else ''}: something in it ignores"
+            " DB_POOL_SIZE or DB_MAX_OVERFLOW, or connects beside its pool (then declare that:"
+            " database.extraPerProcess). Until then as many more are held for every pod."
         )
         return (
             Finding(

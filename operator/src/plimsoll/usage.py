@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from plimsoll.api.connectionbudget import StrangerStatus, UsageStatus
+from plimsoll.api.budgetstatus import OverdraftStatus, StrangerStatus, UsageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
@@ -71,19 +71,22 @@ def usage(
     for uid in dict.fromkeys(pod.uid for pod in there if pod.budget == budget.key):
         mine = {pod.name[:_NAME_LENGTH]: pod for pod in there if pod.uid == uid}
         live = sum(backends.get(name, 0) for name in mine)
-        worst = max(mine, key=lambda name: backends.get(name, 0) - allowed[name])
-        beyond = max(0, backends.get(worst, 0) - allowed[worst])
+        beyond: dict[str, int] = {}
+        for name, pod in mine.items():
+            beyond[pod.part] = max(beyond.get(pod.part, 0), backends.get(name, 0) - allowed[name])
+        pod = next(iter(mine.values()))
+        then = before.get(uid)
         seen = UsageStatus(
-            namespace=mine[worst].namespace,
-            name=mine[worst].service,
+            namespace=pod.namespace,
+            name=pod.service,
             uid=uid,
             live=live,
-            peak=max(live, before[uid].peak if uid in before else 0),
-            undeclared=beyond,
-            part=mine[worst].part if beyond else "",
-            undeclared_time=now if beyond else None,
+            peak=max(live, then.peak if then else 0),
+            overdrafts=_overdrafts(
+                beyond, then.overdrafts if then else (), now=now, seconds=budget.spec.stale_after_seconds
+            ),
         )
-        services.append(_remembering(seen, before.get(uid), now=now, seconds=budget.spec.stale_after_seconds))
+        services.append(seen)
     names = set(allowed) | {OPERATOR_NAME}
     lines = tuple(client.name for client in budget.spec.clients)
     strange = {
@@ -97,14 +100,22 @@ def usage(
     )
 
 
-def _remembering(seen: UsageStatus, before: UsageStatus | None, *, now: str, seconds: float) -> UsageStatus:
-    """What was seen, with the worst of before for as long as that counts: a pool that is idle now is not mended."""
-    if before is None or not before.undeclared or before.undeclared_time is None:
-        return seen
-    age = datetime.fromisoformat(now) - datetime.fromisoformat(before.undeclared_time)
-    if before.undeclared == seen.undeclared and age <= timedelta(seconds=seconds / 4):
-        seen = seen.model_copy(update={"undeclared_time": before.undeclared_time})  # or it is written at every look
-    if before.undeclared <= seen.undeclared or age > timedelta(seconds=seconds):
-        return seen
-    remembered = {"undeclared": before.undeclared, "part": before.part, "undeclared_time": before.undeclared_time}
-    return seen.model_copy(update=remembered)
+def _overdrafts(
+    beyond: Mapping[str, int], before: Iterable[OverdraftStatus], *, now: str, seconds: float
+) -> tuple[OverdraftStatus, ...]:
+    """What is seen of each workload now, or the worst of before for as long as that counts.
+
+    A pool that is idle now is not mended; and one that was never seen beyond what it declares is not worth a word.
+    """
+    then = {each.part: each for each in before}
+    found = []
+    for part in sorted(set(beyond) | set(then)):
+        last, count = then.get(part), beyond.get(part, 0)
+        age = datetime.fromisoformat(now) - datetime.fromisoformat(last.seen_time if last else now)
+        # What is as it was is written again only now and then, rather than at every look for its time alone.
+        kept = age <= timedelta(seconds=seconds / 4 if last and count == last.connections else seconds)
+        if last and count <= last.connections and kept:
+            found.append(last)
+        elif count > 0:
+            found.append(OverdraftStatus(part=part, connections=count, seen_time=now))
+    return tuple(found)

@@ -24,7 +24,7 @@ from plimsoll_operator import metrics
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
+    from plimsoll.api.budgetstatus import ConnectionBudgetStatus
     from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.budget.ledger import Ledger
 

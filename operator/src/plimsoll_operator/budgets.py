@@ -24,7 +24,7 @@ from plimsoll_operator.probe import probe
 from plimsoll_operator.queue import Done, Key, Kind
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
+    from plimsoll.api.budgetstatus import ConnectionBudgetStatus, UsageStatus
     from plimsoll.budget.capacity import ServerFacts
     from plimsoll.observed import MakerView, PodView
 
@@ -125,9 +125,9 @@ class Budgets:
 
     def _wake_overdrawn(self, *, before: ConnectionBudgetStatus, after: ConnectionBudgetStatus) -> None:
         """Wakes the services whose claims follow from what they were seen to open."""
-        last = {each.uid: each.undeclared for each in before.usage}
+        last = {each.uid: _overdrawn(each) for each in before.usage}
         for each in after.usage:
-            if each.uid not in last or each.undeclared != last[each.uid]:
+            if each.uid not in last or _overdrawn(each) != last[each.uid]:
                 self.book.wake(Key(Kind.SERVICE, each.namespace, each.name))
 
     async def _read_server(self, budget: ConnectionBudget) -> ServerFacts | ProbeFailed | str:
@@ -154,3 +154,8 @@ class Budgets:
             return await probe(uri, connect_timeout_seconds=self.settings.connect_timeout_seconds)
         except ProbeFailed as failure:
             return failure
+
+
+def _overdrawn(usage: UsageStatus) -> dict[str, int]:
+    """What the workloads of a service were seen to open beyond what they declare."""
+    return {each.part: each.connections for each in usage.overdrafts}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import ConnectionBudget, ConnectionBudgetStatus
+    from plimsoll.api.budgetstatus import ConnectionBudgetStatus
+    from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.meta import BudgetKey
 
 RECONCILES: Final = Counter("plimsoll_reconciles", "Reconciles by kind and how they ended.", ["kind", "result"])

@@ -182,6 +182,7 @@ class Services:
                     current_uid=current,
                     pods=around.pods,
                     makers=around.makers,
+                    usage=page.budget.status.usage,
                 )
                 await self.book.write_ledger(page, ledger)
                 left |= bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current))

@@ -9,7 +9,7 @@ from integration.admission.stage import NAMESPACES
 from plimsoll import explain
 from plimsoll.accounts import ledger_of
 from plimsoll.api.admission import LONGEST_ARITHMETIC
-from plimsoll.api.connectionbudget import ServerStatus
+from plimsoll.api.budgetstatus import ServerStatus
 from plimsoll.api.fastapiservice import FastAPIService, WhenOver
 from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import floor_of

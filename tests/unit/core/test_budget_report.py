@@ -14,7 +14,7 @@ from plimsoll.units import Connections
 from support.builders import NOW, a_budget, claim, uid
 
 if TYPE_CHECKING:
-    from plimsoll.api.connectionbudget import ConnectionBudgetStatus
+    from plimsoll.api.budgetstatus import ConnectionBudgetStatus
 
 FACTS = ServerFacts(
     version="17.2",

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plimsoll.api.connectionbudget import ConnectionBudgetSpec, ServerStatus
+from plimsoll.api.budgetstatus import ServerStatus
+from plimsoll.api.connectionbudget import ConnectionBudgetSpec
 from plimsoll.budget.capacity import Capacity, ServerFacts, capacity, is_one_server
 from plimsoll.units import Connections
 

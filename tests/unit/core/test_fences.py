@@ -56,7 +56,7 @@ def test_a_migration_that_opens_more_than_it_declares_is_counted_and_stops_nothi
     scene = Scene(replicas=2, pool=5, migration=1)
     scene.settle()
     who = {"namespace": "demo", "name": "shop", "uid": "00000001-0000-4000-8000-000000000000"}
-    seen: dict[str, Any] = {**who, "undeclared": 5, "part": "migration", "undeclaredTime": scene.now}
+    seen: dict[str, Any] = {**who, "overdrafts": [{"part": "migration", "connections": 5, "seenTime": scene.now}]}
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", usage=[seen])
     scene.settle()
     assert (scene.ready, scene.claim) == ("True", 16 + 5)

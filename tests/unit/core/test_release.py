@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plimsoll.api.budgetstatus import OverdraftStatus, UsageStatus
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.ledger import Claim, Ledger
 from plimsoll.observed import MakerView, PodView
@@ -49,6 +50,12 @@ def test_the_claim_of_a_service_that_is_gone_follows_its_pods_and_ends_with_the_
 
 def test_it_never_grows_again() -> None:
     assert after(ledger(old=5), pods=(pod("old"), pod("old"))) == {"old": 5}
+
+
+def test_pods_that_open_more_than_they_declare_are_followed_with_that() -> None:
+    beyond = OverdraftStatus(part="web", connections=3, seen_time="2026-01-01T12:00:00Z")
+    usage = (UsageStatus(namespace="demo", name="shop", uid="old", overdrafts=(beyond,)),)
+    assert after(ledger(old=24), pods=(pod("old"), pod("old")), usage=usage) == {"old": 16}
 
 
 def test_as_long_as_something_can_make_pods_it_stays_as_it_is() -> None:

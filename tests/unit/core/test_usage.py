@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from plimsoll.api.meta import BudgetKey
@@ -10,6 +10,9 @@ from plimsoll.observed import PodView
 from plimsoll.units import Connections
 from plimsoll.usage import OPERATOR_NAME, Usage, usage
 from support.builders import NOW, a_budget, uid
+
+if TYPE_CHECKING:
+    from plimsoll.api.budgetstatus import UsageStatus
 
 MAIN, TWIN, OTHER = BudgetKey("demo", "main"), BudgetKey("demo", "twin"), BudgetKey("demo", "other")
 
@@ -37,8 +40,13 @@ def seen(
 
 
 def remembered(undeclared: int, when: str) -> dict[str, Any]:
-    before = {"namespace": "demo", "name": "s1", "uid": uid(1), "live": 9, "peak": 12, "undeclared": undeclared}
-    return {"status": {"usage": [before | {"part": "jobs-ocr", "undeclaredTime": when}]}}
+    before = {"namespace": "demo", "name": "s1", "uid": uid(1), "live": 9, "peak": 12}
+    overdrafts = [{"part": "web", "connections": undeclared, "seenTime": when}] if undeclared else []
+    return {"status": {"usage": [before | {"overdrafts": overdrafts}]}}
+
+
+def overdrafts(service: UsageStatus) -> list[tuple[str, int, str]]:
+    return [(each.part, each.connections, each.seen_time) for each in service.overdrafts]
 
 
 def test_what_a_services_pods_have_open_is_its_own_and_nobody_elses() -> None:
@@ -51,15 +59,16 @@ def test_what_a_services_pods_have_open_is_its_own_and_nobody_elses() -> None:
     assert (found.strangers, found.unexplained) == ((), 0)
 
 
-def test_the_pod_that_opens_most_beyond_what_it_declares_is_told_with_its_workload() -> None:
-    found = seen({"a-1": 6, "a-2": 9, "a-3": 2}, pod("a-1"), pod("a-2", part="jobs-ocr"), pod("a-3", 9))
-    (service,) = found.services
-    assert (service.undeclared, service.part, service.undeclared_time) == (4, "jobs-ocr", NOW)
+def test_of_each_workload_the_pod_that_opens_most_beyond_what_it_declares_is_told() -> None:
+    pods = (pod("a-1"), pod("a-2"), pod("a-3", 9), pod("a-4", part="jobs-ocr"), pod("a-5", part="jobs-asr"))
+    (service,) = seen({"a-1": 6, "a-2": 7, "a-3": 2, "a-4": 9, "a-5": 5}, *pods).services
+    assert overdrafts(service) == [("jobs-ocr", 4, NOW), ("web", 2, NOW)]
+    assert service.undeclared == 4
 
 
 def test_as_many_as_declared_is_nothing_undeclared() -> None:
     (service,) = seen({"a-1": 5}, pod("a-1", 5)).services
-    assert (service.undeclared, service.part, service.undeclared_time) == (0, "", None)
+    assert (service.undeclared, service.overdrafts) == (0, ())
 
 
 def test_a_name_that_postgresql_cuts_is_still_the_pods() -> None:
@@ -110,8 +119,20 @@ def test_ten_strangers_are_named_the_largest_first_and_all_are_counted() -> None
 def test_what_was_opened_beyond_is_remembered_for_a_while(now: str, undeclared: int, expected: int) -> None:
     (service,) = seen({"a-1": 5 + undeclared}, pod("a-1"), now=now, **remembered(4, NOW)).services
     assert (service.undeclared, service.peak) == (expected, 12)
-    assert service.part == ({4: "jobs-ocr", 0: ""}.get(expected, "web"))
-    assert service.undeclared_time == ({4: NOW, 0: None}.get(expected, now))
+    assert overdrafts(service) == ([("web", expected, NOW if expected == 4 else now)] if expected else [])
+
+
+def test_a_workload_without_pods_is_remembered_too() -> None:
+    (service,) = seen(
+        {"a-1": 5}, pod("a-1", part="jobs-ocr"), now="2026-01-01T12:05:00Z", **remembered(4, NOW)
+    ).services
+    assert overdrafts(service) == [("web", 4, NOW)]
+
+
+@pytest.mark.parametrize(("now", "written"), [("2026-01-01T12:02:30Z", NOW), ("2026-01-01T12:02:31Z", None)])
+def test_what_goes_on_is_written_again_only_now_and_then(now: str, written: str | None) -> None:
+    (service,) = seen({"a-1": 9}, pod("a-1"), now=now, **remembered(4, NOW)).services
+    assert overdrafts(service) == [("web", 4, written or now)]
 
 
 def test_the_peak_is_the_most_ever_seen() -> None:

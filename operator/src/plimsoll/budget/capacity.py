@@ -18,7 +18,8 @@ from plimsoll.units import Connections, total
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plimsoll.api.connectionbudget import ConnectionBudgetSpec, ServerStatus
+    from plimsoll.api.budgetstatus import ServerStatus
+    from plimsoll.api.connectionbudget import ConnectionBudgetSpec
 
 OPERATOR = Connections(1)
 """The operator's own connection, with which it asks the server for its limits."""
