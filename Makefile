@@ -2,7 +2,7 @@
 # e.g. `make up PLIMSOLL_PORT=8081`, and reach the scripts as environment variables.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench-line check lint mutants format generate requirements images cluster clean
+.PHONY: help up down test bench-line bench-rollout check lint mutants format generate requirements images cluster clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: ## every tier, on a kind cluster of its own (KEEP=1 keeps it for the next 
 
 bench-line: ## how close to the line, and never over it: tests/bench/results/line.json
 	@hack/bench.sh line
+
+bench-rollout: ## a million requests through rollouts, drains, rotations: tests/bench/results/rollout.json; takes an hour
+	@hack/bench.sh rollout
 
 check: ## the fast loop, without Docker: lint, types, unit, property and chart tests
 	@hack/check.sh

@@ -4,7 +4,7 @@
 # Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_CLUSTER and PLIMSOLL_TEST_PORT (two runs beside each
 # other need different ones), PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE, PYTEST_ARGS. The tests get KUBECONFIG,
 # PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and PLIMSOLL_OPERATOR_IMAGE,
-# PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_SATURATING_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
+# PLIMSOLL_CAPTIONS_IMAGE, PLIMSOLL_TEST_IMAGE, PLIMSOLL_POSTGRES_IMAGE: what is loaded into the cluster's nodes.
 set -euo pipefail
 run_name="test"
 # shellcheck source=hack/lib/common.sh

@@ -1,37 +1,37 @@
 # shellcheck shell=bash
-# What tests on a cluster need beyond the project's own parts: an image with a service for them, and the environment in
+# What tests on a cluster need beyond the project's own parts: an image with services for them, and the environment in
 # which pytest and the benches find it all.
 # Sourced by test.sh and bench.sh.
 
-saturating_folder=tests/support/saturating
+test_image_folder=tests/support/image
 
-# saturating_image WAY: the image of the service that uses every connection it was given; its tag says what is in it.
-saturating_image() {
-  echo "plimsoll/saturating:$({
+# test_image_name WAY: its tag says what is in it.
+test_image_name() {
+  echo "plimsoll/test:$({
     project_image captions "$1"
-    cd "$root" && project_files "$saturating_folder" | xargs -d '\n' sha256sum
+    cd "$root" && project_files "$test_image_folder" | xargs -d '\n' sha256sum
   } | sha256sum | cut -c1-12)"
 }
 
 # test_image WAY: built from the captions image, which must be there.
 test_image() {
   local image
-  image=$(saturating_image "$1")
+  image=$(test_image_name "$1")
   if image_exists "$image"; then kept; return; fi
   DOCKER_BUILDKIT=1 "$(builder)" build --build-arg BASE_IMAGE="$(project_image captions "$1")" --tag "$image" \
-    "$root/$saturating_folder"
-  forget_older saturating "$image"
+    "$root/$test_image_folder"
+  forget_older test "$image"
 }
 
 # load_test_images NAME WAY: what the project's own parts need, and what tests add.
-load_test_images() { load_project_images "$1" "$2" "$(saturating_image "$2")"; }
+load_test_images() { load_project_images "$1" "$2" "$(test_image_name "$2")"; }
 
 # test_environment NAME PORT WAY
 test_environment() {
   export PATH=$bin:$PATH KUBECONFIG PLIMSOLL_CLUSTER=$1 PLIMSOLL_PORT=$2
-  export PLIMSOLL_OPERATOR_IMAGE PLIMSOLL_CAPTIONS_IMAGE PLIMSOLL_SATURATING_IMAGE PLIMSOLL_POSTGRES_IMAGE=$POSTGRES_IMAGE
+  export PLIMSOLL_OPERATOR_IMAGE PLIMSOLL_CAPTIONS_IMAGE PLIMSOLL_TEST_IMAGE PLIMSOLL_POSTGRES_IMAGE=$POSTGRES_IMAGE
   KUBECONFIG=$(kubeconfig_of "$1")
   PLIMSOLL_OPERATOR_IMAGE=$(project_image operator "$3")
   PLIMSOLL_CAPTIONS_IMAGE=$(project_image captions "$3")
-  PLIMSOLL_SATURATING_IMAGE=$(saturating_image "$3")
+  PLIMSOLL_TEST_IMAGE=$(test_image_name "$3")
 }

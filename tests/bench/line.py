@@ -68,6 +68,6 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    if "PLIMSOLL_SATURATING_IMAGE" not in os.environ:
+    if "PLIMSOLL_TEST_IMAGE" not in os.environ:
         sys.exit("run `make bench-line`: it makes the cluster and the images that this needs")
     main(int((sys.argv[1:] or [str(ROUNDS)])[0]))

@@ -1,29 +1,17 @@
-"""Job workers come and go in the middle of their work: no job is lost, and none is done twice.
-
-A trigger in the database writes down every change of a step's state, so the evidence is not the ledger's own word.
-"""
+"""Job workers come and go in the middle of their work: no job is lost, and none is done twice."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 import pytest
+from support.audit import AUDIT, all_ended, times_done
 from support.kube import KubectlError
 from support.slides import slide
 from support.stage import staged
 from support.witness import PodWitness
 
 LINES = 80
-AUDIT = """
-CREATE TABLE IF NOT EXISTS audit (
-    at timestamptz DEFAULT clock_timestamp(), job uuid, was text, state text, worker text);
-CREATE OR REPLACE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO audit (job, was, state, worker) VALUES (new.job_id, old.state, new.state, new.worker);
-    RETURN NULL;
-END $$;
-CREATE OR REPLACE TRIGGER audit AFTER UPDATE OF state ON plimsoll_jobs.step
-    FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION audit();
-"""
 KILL_WORKER = """
 import contextlib, os, pathlib, signal
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
@@ -62,16 +50,14 @@ def working(stage) -> str | None:
 
 def ended(stage, jobs: dict[str, str]) -> list[dict]:
     """Waits for the jobs' end, expects each to be done, once, with its own text; the jobs as their owner sees them."""
-    left = "SELECT count(*) FROM plimsoll_jobs.job WHERE state = 'open'"
-    stage.until("all jobs have ended", lambda: stage.sql(left) == "0", within=180, every=1)
+    all_ended(stage)
     with stage.kube.http(stage.namespace, "captions") as client:
         seen = [client.get(f"jobs/{job}").json() for job in jobs]
     for job, word in zip(seen, jobs.values(), strict=True):
         assert job["status"] == "succeeded", job
         assert job["result"]["text"].count(word) >= LINES - 2, job
-    rows = stage.sql("SELECT job, count(*) FROM audit WHERE state = 'done' GROUP BY 1").split()
-    times_done = dict(row.split("|") for row in rows)
-    assert {job: times_done.get(job) for job in jobs} == dict.fromkeys(jobs, "1")
+    done = times_done(stage)
+    assert {job: done.get(job) for job in jobs} == dict.fromkeys(jobs, 1)
     return seen
 
 

@@ -28,6 +28,9 @@ LABEL = "plimsoll.dev/line"
 SAMPLER = "line-sampler"
 
 
+SERVE = ["python3", "-m", "plimsoll_runtime", "serve", "saturating:app"]
+
+
 @dataclass(frozen=True)
 class Tenant:
     """One of the five services."""
@@ -63,7 +66,7 @@ def tenants(namespace: str) -> tuple[Tenant, ...]:
 
 def _spec(web: Manifest, pool: Manifest, **more: Any) -> Manifest:
     return {
-        "web": {**web, "readinessPath": "/saturated"},
+        "web": {**web, "command": SERVE, "readinessPath": "/saturated"},
         "database": {"secretRef": {"name": "line"}, "pool": pool},
         "shutdown": {"drainSeconds": 2, "requestDeadlineSeconds": 5, "jobDeadlineSeconds": 30, "lifespanSeconds": 30},
         **more,

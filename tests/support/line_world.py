@@ -60,7 +60,7 @@ class World(Stage):
 
     def apply(self) -> None:
         """All five at once."""
-        image = os.environ["PLIMSOLL_SATURATING_IMAGE"]
+        image = os.environ["PLIMSOLL_TEST_IMAGE"]
         self.kube.apply(*(service(each, server=self.namespace, image=image) for each in self.tenants.values()))
 
     def switch(self, **settings: object) -> None:

@@ -1,0 +1,206 @@
+"""A service to be rolled over under load: the quickstart with ``rolling`` in it, and a proxy in front like an ingress.
+
+PostgreSQL, the proxy and the load stay on one node, so that the other can be drained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from support.audit import AUDIT, all_ended, times_done
+from support.stage import Stage, pick, staged, without_node_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.kube import Kube, Manifest
+    from support.load import Load
+    from support.stage import Images
+
+SERVE: Final = ["python3", "-m", "plimsoll_runtime", "serve", "rolling:app"]
+SHUTDOWN: Final = {"drainSeconds": 5, "requestDeadlineSeconds": 20, "jobDeadlineSeconds": 30, "lifespanSeconds": 5}
+LONG_SECONDS: Final = 8
+"""Of slow answers, stalls and streams: longer than the drain, shorter than the request deadline."""
+
+HAPROXY: Final = """
+global
+    maxconn 2000
+defaults
+    mode http
+    log stdout format raw local0
+    option dontlognull
+    option dontlog-normal
+    # Nothing is hidden: the default would try a connection three times.
+    retries 0
+    timeout connect 5s
+    timeout client 120s
+    timeout server 120s
+    timeout tunnel 1h
+frontend in
+    bind :8080
+    default_backend service
+backend service
+    server service {host}:80
+"""
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """What is rolled over, and what is done to it."""
+
+    stage: Stage
+    home: str
+    """The node of everything that stays."""
+
+    other: str
+    """The node that is drained."""
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The ways to the service: straight, and through the proxy."""
+        namespace = self.stage.namespace
+        return {"direct": f"captions.{namespace}.svc", "proxy": f"haproxy.{namespace}.svc:8080"}
+
+    def roll(self) -> None:
+        """An edit that changes nothing but the pods, and a wait until all are new."""
+        self.stage.edit({"env": [{"name": "REVISION", "value": uuid.uuid4().hex[:8]}]})
+        self.stage.ready(within=240, every=1)
+
+    def scale(self, replicas: int) -> None:
+        """Another number of web pods."""
+        self.stage.edit({"web": {"replicas": replicas}})
+        self.stage.ready(within=240, every=1)
+
+    def drain(self) -> None:
+        """Empties a node, and takes it back."""
+        kube = self.stage.kube
+        try:
+            kube.run(
+                "drain", self.other, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=240s", seconds=250
+            )
+        finally:
+            kube.run("uncordon", self.other)
+        self.stage.ready(within=240, every=1)
+
+    def rotate(self) -> None:
+        """Another role and another password in the service's Secret; the old ones go on until nobody uses them."""
+        stage, role = self.stage, f"captions_{uuid.uuid4().hex[:6]}"
+        stage.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'rotated' IN ROLE captions")
+        url = f"postgresql://{role}:rotated@postgres.{stage.namespace}.svc:5432/captions"
+        before = set(stage.children("pods"))
+        stage.kube.patch("secret", "captions-db", {"stringData": {"DATABASE_URL": url}}, namespace=stage.namespace)
+        stage.until("the pods are replaced", lambda: not before & set(stage.children("pods")), within=240, every=1)
+        stage.ready(within=240, every=1)
+
+    def migrate(self) -> None:
+        """A migration that adds a column, before pods that know of it."""
+        column = f"extra_{uuid.uuid4().hex[:6]}"
+        script = (
+            "import os, psycopg; connection = psycopg.connect(os.environ['DATABASE_URL']);"
+            f" connection.execute('ALTER TABLE report ADD COLUMN {column} text'); connection.commit()"
+        )
+        self.stage.edit(
+            {
+                "migrations": {"command": ["python3", "-c", script]},
+                "env": [{"name": "REVISION", "value": column}],
+            }
+        )
+        self.stage.ready(within=240, every=1)
+
+
+@contextlib.contextmanager
+def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
+    """The service, Ready, with its proxy."""
+    home, other = _nodes(kube)
+
+    def change(manifests: list[Manifest]) -> None:
+        without_node_port(manifests)
+        pick(manifests, "StatefulSet")["spec"]["template"]["spec"]["nodeName"] = home
+        service = pick(manifests, "FastAPIService")["spec"]
+        service["image"] = os.environ["PLIMSOLL_TEST_IMAGE"]
+        service["web"] |= {"command": SERVE}
+        service["shutdown"] = SHUTDOWN
+
+    with staged(kube, namespace, images, change=change) as stage:
+        stage.sql(AUDIT)
+        world = Rolling(stage, home, other)
+        kube.apply(*_proxy(namespace, node=home))
+        stage.until("the proxy is up", lambda: _is_up(kube, namespace), within=60)
+        yield world
+
+
+def outcome(world: Rolling, load: Load, *, within: float) -> dict[str, Any]:
+    """The report of a load, and what became of the jobs that it brought."""
+    report = load.report(within=within)
+    all_ended(world.stage)
+    done = times_done(world.stage)
+    report["jobs"] = report["requests"].get("job", {"acknowledged": 0})["acknowledged"]
+    report["jobs_lost"] = max(0, report["jobs"] - len(done))
+    report["jobs_doubled"] = sum(times > 1 for times in done.values())
+    return report
+
+
+def _nodes(kube: Kube) -> tuple[str, str]:
+    workers = sorted(
+        node["metadata"]["name"]
+        for node in kube.list("nodes")
+        if "node-role.kubernetes.io/control-plane" not in node["metadata"]["labels"]
+    )
+    assert len(workers) > 1, "one node is drained, and the rest stays on another: PLIMSOLL_WORKERS=2"
+    return workers[0], workers[1]
+
+
+def _is_up(kube: Kube, namespace: str) -> bool:
+    found = kube.get("deployment", "haproxy", namespace=namespace)
+    return bool(found and found.get("status", {}).get("readyReplicas"))
+
+
+def _proxy(namespace: str, *, node: str) -> tuple[Manifest, ...]:
+    meta, labels = {"name": "haproxy", "namespace": namespace}, {"app.kubernetes.io/name": "haproxy"}
+    container = {
+        "name": "haproxy",
+        "image": os.environ["PLIMSOLL_TEST_IMAGE"],
+        "args": ["haproxy", "-f", "/etc/haproxy.d/haproxy.cfg"],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/haproxy.d"}],
+    }
+    pod = {
+        "nodeName": node,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "config", "configMap": {"name": "haproxy"}}],
+    }
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": meta,
+            "data": {"haproxy.cfg": HAPROXY.format(host=f"captions.{namespace}.svc")},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": labels, "ports": [{"port": 8080}]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+    )
