@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Load:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while not self.stopping:
             try:
-                if connection is None or (False):
+                if connection is None:
                     port = self.port
                     connection = await asyncio.open_connection("127.0.0.1", port)
                 if await self._post(*connection):
@@ -99,7 +101,7 @@ def test_a_rollout_under_keep_alive_posts_loses_nothing(serve: Callable[..., Web
     assert set(load.outcomes) == {"201"}
     assert load.closed_by_server >= 12, "every client was sent away by a response"
     assert database.one("SELECT count(*) FROM report") == len(load.acknowledged) == load.outcomes["201"]
-    assert old.program.ended() == 0
+    assert old.program.ended() == Exit.CLEAN
 
 
 def test_without_the_drain_it_does(serve: Callable[..., Web]) -> None:
@@ -118,7 +120,7 @@ def test_a_request_longer_than_the_drain_is_finished(serve: Callable[..., Web], 
         eventually(lambda: refused(web.port))
         blocker.rollback()
         assert slow.result().status_code == 201
-    assert web.program.ended() == 0
+    assert web.program.ended() == Exit.CLEAN
 
 
 def refused(port: int) -> bool:
@@ -129,14 +131,20 @@ def refused(port: int) -> bool:
     return False
 
 
-def test_a_stalled_client_cannot_hold_it_beyond_the_deadline(serve: Callable[..., Web]) -> None:
+def test_a_stalled_upload_gets_503_at_the_deadline(serve: Callable[..., Web]) -> None:
     web = serve(PLIMSOLL_REQUEST_DEADLINE_SECONDS="1")
     with socket.create_connection(("127.0.0.1", web.port)) as stalled:
         stalled.sendall(b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
         web.get("/healthz")
         web.program.signal(signal.SIGTERM)
-        assert web.program.ended() == 0
-        assert "Cancel 1 running task(s)" in web.program.log
+        assert web.program.ended(within=5) == Exit.CUT
+        head, _, body = stalled.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert {b"retry-after: 1", b"connection: close", b"content-type: application/problem+json"} < set(
+        head.split(b"\r\n")
+    )
+    assert json.loads(body)["title"] == "Service Unavailable"
+    assert '"status": 503' in web.program.log
 
 
 def test_readiness_stays_while_draining(serve: Callable[..., Web]) -> None:
@@ -144,7 +152,7 @@ def test_readiness_stays_while_draining(serve: Callable[..., Web]) -> None:
     web.program.signal(signal.SIGTERM)
     answer = eventually(lambda: a if (a := web.get("/readyz")).json()["phase"] == "draining" else None)
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-    assert web.program.ended() == 0
+    assert web.program.ended() == Exit.CLEAN
 
 
 def test_several_processes_drain_and_leave_no_deaf_socket(serve: Callable[..., Web], database: Database) -> None:
@@ -152,13 +160,13 @@ def test_several_processes_drain_and_leave_no_deaf_socket(serve: Callable[..., W
     load = asyncio.run(roll(old, new))
     assert set(load.outcomes) == {"201"}
     assert database.one("SELECT count(*) FROM report") == len(load.acknowledged)
-    assert old.program.ended() == 0
+    assert old.program.ended() == Exit.CLEAN
     assert refused(old.port)
 
 
 def test_processes_that_do_not_start_end_the_pod(start: Start) -> None:
     program = start("serve", "integration.service.no_such_module:app", WEB_CONCURRENCY="2")
-    assert program.ended() == 3
+    assert program.ended() == Exit.NOT_STARTED
     assert "plimsoll_runtime: cannot import integration.service.no_such_module:app: No module named" in program.log
 
 
@@ -167,7 +175,7 @@ def test_sigterm_during_the_import_is_obeyed_at_once(start: Start, tmp_path: Pat
     program = start("serve", "integration.service.slow_import:app", MARKER=str(marker))
     eventually(marker.exists)
     program.signal(signal.SIGTERM)
-    assert program.ended() == 128 + signal.SIGTERM
+    assert program.ended() == Exit.TERMINATED
 
 
 @pytest.mark.skipif(
@@ -182,12 +190,12 @@ def test_sigterm_during_the_import_is_obeyed_as_pid_1_too(start: Start, tmp_path
     assert eventually(lambda: marker.exists() and marker.read_text()) == "1"
     outside = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text()
     os.kill(int(outside), signal.SIGTERM)
-    assert program.ended() == 128 + signal.SIGTERM
+    assert program.ended() == Exit.TERMINATED
 
 
 def test_a_taken_port_is_one_sentence(start: Start) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 - the address that the service takes
         port = other.getsockname()[1]
         program = start("serve", "captions.main:app", PORT=str(port))
-        assert program.ended() == 3
+        assert program.ended() == Exit.NOT_STARTED
     assert program.log == f"plimsoll_runtime: cannot listen on port {port}: Address already in use\n"
