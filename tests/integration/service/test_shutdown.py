@@ -8,91 +8,23 @@ import os
 import signal
 import socket
 import subprocess
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
 import pytest
+from integration.service.rolling import refused, roll
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from integration.service.programs import Database, Start, Web
 
 pytestmark = pytest.mark.integration
-
-PROPAGATION = 0.6
-"""How long clients go on sending to a pod that has been told to go, in seconds."""
-
-
-@dataclass
-class Load:
-    """Keep-alive POSTs with unique ids from honest clients: raw sockets, no retries, everything counted."""
-
-    port: int
-    outcomes: Counter[str] = field(default_factory=Counter)
-    acknowledged: set[str] = field(default_factory=set)
-    closed_by_server: int = 0
-    stopping: bool = False
-
-    async def client(self) -> None:
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while not self.stopping:
-            try:
-                if connection is None:
-                    port = self.port
-                    connection = await asyncio.open_connection("127.0.0.1", port)
-                if await self._post(*connection):
-                    connection[1].close()
-                    connection = None
-            except (OSError, EOFError) as error:
-                self.outcomes[type(error).__name__] += 1
-                if connection is not None:
-                    connection[1].close()
-                connection = None
-            await asyncio.sleep(0.01)
-        if connection is not None:
-            connection[1].close()
-
-    async def answered(self, count: int) -> None:
-        await asyncio.to_thread(eventually, lambda: self.outcomes["201"] >= count)
-
-    async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        number = str(uuid4())
-        body = b'{"report_id":"%s","text":"typo"}' % number.encode()
-        head = b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        writer.write(head % len(body) + body)
-        headers = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(headers.split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        status = headers.split(b" ", 2)[1].decode()
-        self.outcomes[status] += 1
-        if status == "201":
-            self.acknowledged.add(number)
-        closing = b"\r\nconnection: close\r\n" in headers
-        self.closed_by_server += closing
-        return closing
-
-
-async def roll(old: Web, new: Web) -> Load:
-    """Replace one pod by another under load, as Kubernetes does: the signal first, the endpoints a little later."""
-    load = Load(old.port)
-    clients = [asyncio.create_task(load.client()) for _ in range(12)]
-    await load.answered(100)
-    old.program.signal(signal.SIGTERM)
-    await asyncio.sleep(PROPAGATION)
-    load.port = new.port
-    await asyncio.to_thread(old.program.ended)
-    await load.answered(load.outcomes["201"] + 100)
-    load.stopping = True
-    await asyncio.gather(*clients)
-    return load
 
 
 def test_a_rollout_under_keep_alive_posts_loses_nothing(serve: Callable[..., Web], database: Database) -> None:
@@ -121,14 +53,6 @@ def test_a_request_longer_than_the_drain_is_finished(serve: Callable[..., Web], 
         blocker.rollback()
         assert slow.result().status_code == 201
     assert web.program.ended() == Exit.CLEAN
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_a_stalled_upload_gets_503_at_the_deadline(serve: Callable[..., Web]) -> None:
@@ -188,8 +112,7 @@ def test_sigterm_during_the_import_is_obeyed_as_pid_1_too(start: Start, tmp_path
         "serve", "integration.service.slow_import:app", before=("unshare", "--pid", "--fork"), MARKER=str(marker)
     )
     assert eventually(lambda: marker.exists() and marker.read_text()) == "1"
-    outside = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text()
-    os.kill(int(outside), signal.SIGTERM)
+    os.kill(*program.children(), signal.SIGTERM)
     assert program.ended() == Exit.TERMINATED
 
 
