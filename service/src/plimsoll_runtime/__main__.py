@@ -10,16 +10,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
     import socket
 
     from plimsoll_runtime.settings import Settings
-
-USAGE_EXIT: Final = 2
-NOT_STARTED_EXIT: Final = 3
 
 
 def leave(signum: int, _: object) -> None:
@@ -32,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from plimsoll_runtime import logs  # noqa: PLC0415 - after the handler, as the docstring says
     from plimsoll_runtime.errors import PlimsollError, SettingsError  # noqa: PLC0415 - likewise
+    from plimsoll_runtime.exits import Exit  # noqa: PLC0415 - likewise
     from plimsoll_runtime.settings import get_settings  # noqa: PLC0415 - likewise
 
     try:
@@ -41,9 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     except PlimsollError as error:
         print(f"plimsoll_runtime: {error}", file=sys.stderr)  # noqa: T201 - one sentence to a person, not a log line
         if isinstance(error, SettingsError):
-            return USAGE_EXIT
+            return Exit.USAGE
         traceback.print_exception(error.__cause__)  # it is the app's own code that failed
-        return NOT_STARTED_EXIT
+        return Exit.NOT_STARTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,11 +58,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    from plimsoll_runtime.exits import Exit  # noqa: PLC0415 - as above
+
     try:
         listener = _listener(arguments.fd, settings.port)
     except OSError as error:
         print(f"plimsoll_runtime: cannot listen on port {settings.port}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
-        return NOT_STARTED_EXIT
+        return Exit.NOT_STARTED
     if settings.web_concurrency > 1:
         return _supervise(arguments, settings, listener)
     from plimsoll_runtime.server import serve  # noqa: PLC0415 - a supervisor needs none of it

@@ -1,7 +1,7 @@
 """One log line per request, and the id that ties every other line to it.
 
-Wraps the whole app from outside (``server.wrap``), so that the id is on every response, a bare 500 included. uvicorn's
-own access log is off: it is written outside the request's context.
+Wraps the whole app from outside (``contract.wrap``), so that the id is on every response, a bare 500 included.
+uvicorn's own access log is off: it is written outside the request's context.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            status = status or HTTPStatus.INTERNAL_SERVER_ERROR  # what uvicorn answers when the deadline cuts a request
+            status = status or HTTPStatus.INTERNAL_SERVER_ERROR  # what uvicorn answers when an app cancels itself
             raise
         except Exception:
             log.exception("request failed")

@@ -11,12 +11,14 @@ moment when none of its requests can be lost. Only then does uvicorn stop.
 
 SIGINT stops without a drain from any phase. Further SIGTERMs change nothing.
 
-Standard library only: ``__main__`` imports this before anything heavy.
+Handlers that last hear of it through ``leaving``. Standard library only.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -39,11 +41,14 @@ class Phase(Enum):
 
 
 class Drain:
-    """The state machine above. Every method is safe in a signal handler: plain assignments, no lock, no I/O.
+    """The state machine above. Signal handlers may call it: plain assignments, no lock, and one thread-safe wake-up.
 
     Args:
         seconds: how long to keep accepting after SIGTERM; 0 switches the drain off.
         clock: monotonic seconds.
+
+    Attributes:
+        cut: how many requests the deadline has cut (``deadlines``).
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,6 +56,9 @@ class Drain:
         self._clock = clock
         self._over_at = 0.0
         self._phase = Phase.STARTING
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+        self.cut = 0
 
     @property
     def phase(self) -> Phase:
@@ -64,6 +72,20 @@ class Drain:
         """Whether clients should be sent elsewhere."""
         return self._phase in {Phase.DRAINING, Phase.STOPPING}
 
+    @property
+    def seconds_left(self) -> float:
+        """How much of the drain is left; 0 outside it."""
+        return max(0.0, self._over_at - self._clock()) if self._phase is Phase.DRAINING else 0.0
+
+    async def told(self) -> None:
+        """Return as soon as the process is leaving."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a test client brings a new one each time
+            self._told = asyncio.Event()
+            self._loop = loop
+        if not self.leaving:
+            await self._told.wait()
+
     def started(self) -> None:
         """The app's lifespan has started."""
         if self._phase is Phase.STARTING:
@@ -76,10 +98,17 @@ class Drain:
             self._phase = Phase.DRAINING
         elif self._phase is not Phase.DRAINING:
             self._phase = Phase.STOPPING
+        self._tell()
 
     def interrupt(self) -> None:
         """SIGINT: a person at a terminal does not want to wait for endpoints."""
         self._phase = Phase.STOPPING
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._told.set)
 
 
 class DrainMiddleware:

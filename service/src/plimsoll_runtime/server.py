@@ -1,31 +1,27 @@
 """The web process: uvicorn with the contract's drain and deadlines around any ASGI app.
 
 Started by ``__main__`` with a socket that is bound but does not listen yet: clients are refused, not parked, until the
-app has started. How it ends, and the exit code that says so:
+app has started. ``contract`` has the middlewares, ``exits`` the exit code that says how it ended. Signals:
 
-    0    asked to stop, and everything in flight was served
-    1    stopped, but the app did not close within PLIMSOLL_LIFESPAN_SECONDS
-    3    the app could not be imported, or did not start
-    143  asked to stop while the app was still being imported (``__main__``)
+    SIGTERM          the drain, then uvicorn's own stop within the request deadline, then the app's lifespan
+    SIGTERM again    changes nothing
+    SIGTERM before the app has started    gives the start-up up
+    SIGINT           the same without the drain; a second one waits for nobody
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import signal
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import structlog
 import uvicorn
 from typing_extensions import override
-from uvicorn.lifespan.on import LifespanOn
 
-from plimsoll_runtime.access import RequestLogMiddleware
-from plimsoll_runtime.drain import Drain, DrainMiddleware, Phase
-from plimsoll_runtime.health import HealthMiddleware
+from plimsoll_runtime.contract import wrap
+from plimsoll_runtime.drain import Drain, Phase
+from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave, leave_after
 
 if TYPE_CHECKING:
     import socket
@@ -38,22 +34,12 @@ if TYPE_CHECKING:
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the upstream keep-alive of the usual proxies (60 s), so that they, not we, close idle connections."""
 
-CLEAN: Final = 0
-CUT: Final = 1
-
-log = structlog.stdlib.get_logger(__name__)
-
-
-def wrap(app: ASGIApp, *, drain: Drain) -> ASGIApp:
-    """The app as the contract wants it served. From outside in: drain, probes, request log."""
-    return DrainMiddleware(HealthMiddleware(RequestLogMiddleware(app), drain=drain), drain=drain)
-
 
 def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
     """Serve an app on a bound socket until a signal says otherwise; returns the exit code."""
     drain = Drain(seconds=settings.plimsoll_drain_seconds)
     config = uvicorn.Config(
-        wrap(app, drain=drain),
+        wrap(app, drain=drain, lifespan_seconds=settings.plimsoll_lifespan_seconds),
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -63,36 +49,30 @@ def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.plimsoll_request_deadline_seconds),
     )
-    config.load()
-    config.lifespan_class = partial(BoundedLifespan, seconds=settings.plimsoll_lifespan_seconds)
-    server = DrainingServer(config, drain=drain)
-    server.run(sockets=[listener])
-    return CUT if server.lifespan.should_exit else CLEAN
-
-
-class BoundedLifespan(LifespanOn):
-    """A lifespan whose end has a deadline; uvicorn's own waits for ever."""
-
-    def __init__(self, config: uvicorn.Config, *, seconds: float) -> None:
-        super().__init__(config)
-        self._seconds = seconds
-
-    @override
-    async def shutdown(self) -> None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                await super().shutdown()
-        except TimeoutError:
-            self.should_exit = True
-            await log.aerror("the app did not close in time", seconds=self._seconds)
+    server = DrainingServer(config, drain=drain, lifespan_seconds=settings.plimsoll_lifespan_seconds)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's word for an app that did not start
+        return Exit.TERMINATED if drain.leaving else Exit.NOT_STARTED
+    return server.exit
 
 
 class DrainingServer(uvicorn.Server):
     """uvicorn, with the drain deciding when its own shutdown begins."""
 
-    def __init__(self, config: uvicorn.Config, *, drain: Drain) -> None:
+    def __init__(self, config: uvicorn.Config, *, drain: Drain, lifespan_seconds: float) -> None:
         super().__init__(config)
         self._drain = drain
+        self._lifespan_seconds = lifespan_seconds
+
+    @property
+    def exit(self) -> Exit:
+        """How it ended."""
+        if self.force_exit:
+            return Exit.INTERRUPTED
+        if self._drain.cut:
+            return Exit.CUT
+        return Exit.UNCLOSED if self.lifespan.should_exit else Exit.CLEAN
 
     @override
     async def on_tick(self, counter: int) -> bool:
@@ -107,8 +87,15 @@ class DrainingServer(uvicorn.Server):
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGINT, self._interrupt)
         yield
+        if self.exit is not Exit.CLEAN:
+            leave(self.exit)  # what did not end in time may not hold us up now
+        leave_after(THREADS_SECONDS, Exit.CLEAN)
 
     def _terminate(self, *_: object) -> None:
+        if self._drain.phase is Phase.STARTING:
+            # A start-up may block the loop, which then cannot cancel it.
+            signal.signal(signal.SIGALRM, lambda *_: leave(Exit.TERMINATED))
+            signal.setitimer(signal.ITIMER_REAL, self._lifespan_seconds)
         self._drain.terminate()
 
     def _interrupt(self, *_: object) -> None:

@@ -64,12 +64,37 @@ def _database_url(value: object) -> object:
     return DatabaseUrl(value) if isinstance(value, str) else value
 
 
-class Settings(BaseSettings):
-    """The contract. Names are the environment's own, in lower case."""
+class ShutdownSettings(BaseSettings):
+    """The part of the contract that says how to leave; all that ``adopt`` reads."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", arbitrary_types_allowed=True, hide_input_in_errors=True
     )
+
+    plimsoll_drain_seconds: Annotated[float, Field(ge=0)] = 5
+    """How long to go on accepting after SIGTERM; 0 switches the drain off."""
+
+    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 30
+    """How long requests in flight may take to finish once the drain is over."""
+
+    plimsoll_lifespan_seconds: Annotated[float, Field(gt=0)] = 5
+    """How long the app may take to close what it opened."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: it is wrong; one sentence names every variable that is.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
+
+
+class Settings(ShutdownSettings):
+    """The contract. Names are the environment's own, in lower case."""
 
     database_url: Annotated[DatabaseUrl, NoDecode, BeforeValidator(_database_url)]
     """Where PostgreSQL is, and as whom to go there."""
@@ -89,15 +114,6 @@ class Settings(BaseSettings):
     pgappname: str = "plimsoll"
     """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""
 
-    plimsoll_drain_seconds: Annotated[float, Field(ge=0)] = 5
-    """How long to go on accepting after SIGTERM; 0 switches the drain off."""
-
-    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 30
-    """How long requests in flight may take to finish once the drain is over."""
-
-    plimsoll_lifespan_seconds: Annotated[float, Field(gt=0)] = 5
-    """How long the app may take to close what it opened."""
-
     plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0)] = 30
     """How long a worker goes on with the steps in its hands after SIGTERM, before it hands them back."""
 
@@ -114,18 +130,6 @@ class Settings(BaseSettings):
     def pool_timeout_seconds(self) -> float:
         """How long a request waits for a connection: well within its deadline, so that 503 is an answer in time."""
         return min(5.0, self.plimsoll_request_deadline_seconds / 3)
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment.
-
-        Raises:
-            SettingsError: it is wrong; one sentence names every variable that is.
-        """
-        try:
-            return cls()
-        except ValidationError as error:
-            raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
 
 
 def _sentence(error: ErrorDetails) -> str:

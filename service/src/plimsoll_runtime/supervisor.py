@@ -2,8 +2,8 @@
 
 The parent imports no app and opens no connection. It binds the socket and lends it to its children, forwards SIGTERM
 and SIGINT, closes its own copy of the socket at that moment (or late clients would hang in a backlog that nobody
-serves) and replaces a child that died. A child that ends within a minute of its start is not replaced: the pod fails,
-and Kubernetes' own backoff takes over.
+serves) and replaces a child that died. A child that ends within a minute of its start is not replaced: the others are
+told to go, the pod ends with that child's code (``exits``), and Kubernetes' own backoff takes over.
 
 Signals are blocked and waited for, not handled: nothing to race with, and as PID 1 none is lost.
 """
@@ -17,6 +17,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
+
+from plimsoll_runtime.exits import Exit
 
 if TYPE_CHECKING:
     import socket
@@ -37,12 +39,21 @@ class Supervisor:
         command: arguments to ``python -m plimsoll_runtime``.
         count: how many processes.
         listener: the socket they share, if they serve.
+        settled_seconds: who has lived that long is replaced.
     """
 
-    def __init__(self, command: Sequence[str], *, count: int, listener: socket.socket | None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        count: int,
+        listener: socket.socket | None,
+        settled_seconds: float = SETTLED_SECONDS,
+    ) -> None:
         self._command = list(command)
         self._count = count
         self._listener = listener
+        self._settled_seconds = settled_seconds
         self._children: dict[int, float] = {}
         self._stopping = False
         self._code = 0
@@ -73,21 +84,26 @@ class Supervisor:
         self._children[pid] = time.monotonic()
 
     def _reap(self) -> None:
-        for pid, started in list(self._children.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if not ended:
-                continue
-            del self._children[pid]
-            code = os.waitstatus_to_exitcode(status)
-            if self._stopping:
-                self._code = self._code or (code if code >= 0 else 128 - code)
-                continue
-            log.error("process died", pid=pid, exit_code=code)
-            if time.monotonic() - started < SETTLED_SECONDS:
-                self._code = code if code > 0 else 1
-                self._stop(signal.SIGTERM)
-            else:
-                self._start()
+        """Whatever has ended; as PID 1 that includes the orphans of steps that were killed."""
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            started = self._children.pop(pid, None)
+            if started is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self._ended(pid, code if code >= 0 else 128 - code, lived=time.monotonic() - started)
+
+    def _ended(self, pid: int, code: int, *, lived: float) -> None:
+        if self._stopping:
+            self._code = self._code or code
+            return
+        log.error("process died", pid=pid, exit_code=code)
+        if lived >= self._settled_seconds:
+            self._start()
+        else:
+            self._code = code or Exit.NOT_STARTED  # it had no business to end well so soon
+            self._stop(signal.SIGTERM)
 
     def _stop(self, received: int) -> None:
         self._stopping = True

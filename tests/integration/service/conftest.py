@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from integration.service.programs import FAST, Database, Program, Start, Web, run_migration
+from integration.service.programs import FAST, Database, Program, Server, Start, Web, run_migration
 from PIL import Image, ImageDraw, ImageFont
 from support.eventually import eventually
 from support.postgres import PrivatePostgres
@@ -44,12 +44,12 @@ def database(server: PrivatePostgres) -> Database:
 
 @pytest.fixture
 def start(tmp_path: Path, database: Database) -> Iterator[Start]:
-    """Start ``python -m plimsoll_runtime …``; keyword arguments are environment variables."""
+    """Start ``python -m plimsoll_runtime …``, or another module; keyword arguments are environment variables."""
     programs: list[Program] = []
 
-    def start(*arguments: str, before: tuple[str, ...] = (), **env: str) -> Program:
+    def start(*arguments: str, module: str = "plimsoll_runtime", before: tuple[str, ...] = (), **env: str) -> Program:
         name = f"{database.name}-{len(programs)}"
-        command = [*before, sys.executable, "-m", "plimsoll_runtime", *arguments]
+        command = [*before, sys.executable, "-m", module, *arguments]
         full = FAST | {"DATABASE_URL": database.url, "PGAPPNAME": name, "PORT": "0"} | env
         programs.append(Program(command, env=full, log=tmp_path / f"{name}.log"))
         return programs[-1]
@@ -63,17 +63,18 @@ def start(tmp_path: Path, database: Database) -> Iterator[Start]:
 def serve(start: Start, unused_port: Callable[[], int]) -> Iterator[Callable[..., Web]]:
     clients: list[Web] = []
 
-    def serve(*, app: str = "captions.main:app", **env: str) -> Web:
+    def serve(*, app: str = "captions.main:app", by: Server = Server.PLIMSOLL, **env: str) -> Web:
         port = unused_port()
+        module, *arguments = by.command(app=app, port=port)
         client = Web(base_url=f"http://127.0.0.1:{port}", timeout=10)
-        client.program = start("serve", app, PORT=str(port), **env)
+        client.program = start(*arguments, module=module, PORT=str(port), **env)
         client.port = port
         clients.append(client)
 
         def ready() -> bool:
             assert client.program.process.poll() is None, client.program.log
             try:
-                return client.get("/readyz").status_code == 200
+                return client.get("/readyz").status_code in {200, 404}  # 404: an app without our probes
             except httpx2.TransportError:
                 return False
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,22 @@ FAST = {
     "PYTHONPATH": str(Path(__file__).parents[2]),  # where integration.service.job_kinds is
     "PYTHONWARNINGS": "error",
 }
+
+
+class Server(Enum):
+    """What starts the app, with its command line after ``python -m``."""
+
+    PLIMSOLL = "plimsoll_runtime serve {app}"
+    SETTLED_AT_ONCE = "integration.service.settled_at_once serve {app}"
+    UVICORN = "uvicorn {app} --port {port}"
+    UVICORN_WORKERS = "uvicorn {app} --port {port} --workers 2"
+    GUNICORN = (
+        "gunicorn {app} -k uvicorn_worker.UvicornWorker --workers 2 --timeout 30 --graceful-timeout 30 "
+        "--bind 127.0.0.1:{port}"
+    )
+
+    def command(self, *, app: str, port: int) -> tuple[str, ...]:
+        return tuple(self.value.format(app=app, port=port).split())
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ def run_migration(url: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 class Program:
-    """A running ``python -m plimsoll_runtime``, and what it logs."""
+    """A running ``python -m …``, and what it logs."""
 
     def __init__(self, command: list[str], *, env: dict[str, str], log: Path) -> None:
         self.name = env["PGAPPNAME"]
@@ -85,6 +102,10 @@ class Program:
             return found
 
         return eventually(look, within=within)
+
+    def children(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -3,94 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
 import pytest
+from integration.service.rolling import refused, roll
+from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from integration.service.programs import Database, Start, Web
 
 pytestmark = pytest.mark.integration
-
-PROPAGATION = 0.6
-"""How long clients go on sending to a pod that has been told to go, in seconds."""
-
-
-@dataclass
-class Load:
-    """Keep-alive POSTs with unique ids from honest clients: raw sockets, no retries, everything counted."""
-
-    port: int
-    outcomes: Counter[str] = field(default_factory=Counter)
-    acknowledged: set[str] = field(default_factory=set)
-    closed_by_server: int = 0
-    stopping: bool = False
-
-    async def client(self) -> None:
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while not self.stopping:
-            try:
-                if connection is None or (False):
-                    port = self.port
-                    connection = await asyncio.open_connection("127.0.0.1", port)
-                if await self._post(*connection):
-                    connection[1].close()
-                    connection = None
-            except (OSError, EOFError) as error:
-                self.outcomes[type(error).__name__] += 1
-                if connection is not None:
-                    connection[1].close()
-                connection = None
-            await asyncio.sleep(0.01)
-        if connection is not None:
-            connection[1].close()
-
-    async def answered(self, count: int) -> None:
-        await asyncio.to_thread(eventually, lambda: self.outcomes["201"] >= count)
-
-    async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        number = str(uuid4())
-        body = b'{"report_id":"%s","text":"typo"}' % number.encode()
-        head = b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        writer.write(head % len(body) + body)
-        headers = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(headers.split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        status = headers.split(b" ", 2)[1].decode()
-        self.outcomes[status] += 1
-        if status == "201":
-            self.acknowledged.add(number)
-        closing = b"\r\nconnection: close\r\n" in headers
-        self.closed_by_server += closing
-        return closing
-
-
-async def roll(old: Web, new: Web) -> Load:
-    """Replace one pod by another under load, as Kubernetes does: the signal first, the endpoints a little later."""
-    load = Load(old.port)
-    clients = [asyncio.create_task(load.client()) for _ in range(12)]
-    await load.answered(100)
-    old.program.signal(signal.SIGTERM)
-    await asyncio.sleep(PROPAGATION)
-    load.port = new.port
-    await asyncio.to_thread(old.program.ended)
-    await load.answered(load.outcomes["201"] + 100)
-    load.stopping = True
-    await asyncio.gather(*clients)
-    return load
 
 
 def test_a_rollout_under_keep_alive_posts_loses_nothing(serve: Callable[..., Web], database: Database) -> None:
@@ -99,7 +33,7 @@ def test_a_rollout_under_keep_alive_posts_loses_nothing(serve: Callable[..., Web
     assert set(load.outcomes) == {"201"}
     assert load.closed_by_server >= 12, "every client was sent away by a response"
     assert database.one("SELECT count(*) FROM report") == len(load.acknowledged) == load.outcomes["201"]
-    assert old.program.ended() == 0
+    assert old.program.ended() == Exit.CLEAN
 
 
 def test_without_the_drain_it_does(serve: Callable[..., Web]) -> None:
@@ -118,25 +52,23 @@ def test_a_request_longer_than_the_drain_is_finished(serve: Callable[..., Web], 
         eventually(lambda: refused(web.port))
         blocker.rollback()
         assert slow.result().status_code == 201
-    assert web.program.ended() == 0
+    assert web.program.ended() == Exit.CLEAN
 
 
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-def test_a_stalled_client_cannot_hold_it_beyond_the_deadline(serve: Callable[..., Web]) -> None:
+def test_a_stalled_upload_gets_503_at_the_deadline(serve: Callable[..., Web]) -> None:
     web = serve(PLIMSOLL_REQUEST_DEADLINE_SECONDS="1")
     with socket.create_connection(("127.0.0.1", web.port)) as stalled:
         stalled.sendall(b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
         web.get("/healthz")
         web.program.signal(signal.SIGTERM)
-        assert web.program.ended() == 0
-        assert "Cancel 1 running task(s)" in web.program.log
+        assert web.program.ended(within=5) == Exit.CUT
+        head, _, body = stalled.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert {b"retry-after: 1", b"connection: close", b"content-type: application/problem+json"} < set(
+        head.split(b"\r\n")
+    )
+    assert json.loads(body)["title"] == "Service Unavailable"
+    assert '"status": 503' in web.program.log
 
 
 def test_readiness_stays_while_draining(serve: Callable[..., Web]) -> None:
@@ -144,7 +76,7 @@ def test_readiness_stays_while_draining(serve: Callable[..., Web]) -> None:
     web.program.signal(signal.SIGTERM)
     answer = eventually(lambda: a if (a := web.get("/readyz")).json()["phase"] == "draining" else None)
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-    assert web.program.ended() == 0
+    assert web.program.ended() == Exit.CLEAN
 
 
 def test_several_processes_drain_and_leave_no_deaf_socket(serve: Callable[..., Web], database: Database) -> None:
@@ -152,13 +84,13 @@ def test_several_processes_drain_and_leave_no_deaf_socket(serve: Callable[..., W
     load = asyncio.run(roll(old, new))
     assert set(load.outcomes) == {"201"}
     assert database.one("SELECT count(*) FROM report") == len(load.acknowledged)
-    assert old.program.ended() == 0
+    assert old.program.ended() == Exit.CLEAN
     assert refused(old.port)
 
 
 def test_processes_that_do_not_start_end_the_pod(start: Start) -> None:
     program = start("serve", "integration.service.no_such_module:app", WEB_CONCURRENCY="2")
-    assert program.ended() == 3
+    assert program.ended() == Exit.NOT_STARTED
     assert "plimsoll_runtime: cannot import integration.service.no_such_module:app: No module named" in program.log
 
 
@@ -167,7 +99,7 @@ def test_sigterm_during_the_import_is_obeyed_at_once(start: Start, tmp_path: Pat
     program = start("serve", "integration.service.slow_import:app", MARKER=str(marker))
     eventually(marker.exists)
     program.signal(signal.SIGTERM)
-    assert program.ended() == 128 + signal.SIGTERM
+    assert program.ended() == Exit.TERMINATED
 
 
 @pytest.mark.skipif(
@@ -180,14 +112,13 @@ def test_sigterm_during_the_import_is_obeyed_as_pid_1_too(start: Start, tmp_path
         "serve", "integration.service.slow_import:app", before=("unshare", "--pid", "--fork"), MARKER=str(marker)
     )
     assert eventually(lambda: marker.exists() and marker.read_text()) == "1"
-    outside = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text()
-    os.kill(int(outside), signal.SIGTERM)
-    assert program.ended() == 128 + signal.SIGTERM
+    os.kill(*program.children(), signal.SIGTERM)
+    assert program.ended() == Exit.TERMINATED
 
 
 def test_a_taken_port_is_one_sentence(start: Start) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 - the address that the service takes
         port = other.getsockname()[1]
         program = start("serve", "captions.main:app", PORT=str(port))
-        assert program.ended() == 3
+        assert program.ended() == Exit.NOT_STARTED
     assert program.log == f"plimsoll_runtime: cannot listen on port {port}: Address already in use\n"

@@ -1,0 +1,25 @@
+"""The contract around an app, as middlewares: the same for our own server (``server``) and for others (``adopt``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plimsoll_runtime.access import RequestLogMiddleware
+from plimsoll_runtime.deadlines import DeadlineMiddleware
+from plimsoll_runtime.drain import DrainMiddleware
+from plimsoll_runtime.health import HealthMiddleware
+from plimsoll_runtime.websocket import WebSocketMiddleware
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from plimsoll_runtime.drain import Drain
+
+
+def wrap(app: ASGIApp, *, drain: Drain, lifespan_seconds: float, request_log: bool = True) -> ASGIApp:
+    """The app as the contract wants it served. From outside in: drain, probes, request log, deadlines, WebSockets."""
+    app = WebSocketMiddleware(app, drain=drain)
+    app = DeadlineMiddleware(app, drain=drain, lifespan_seconds=lifespan_seconds)
+    if request_log:
+        app = RequestLogMiddleware(app)
+    return DrainMiddleware(HealthMiddleware(app, drain=drain), drain=drain)
