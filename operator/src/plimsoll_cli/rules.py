@@ -62,9 +62,12 @@ SERVICE_RULES: Final[dict[str, Callable[[FastAPIService], bool]]] = {
 def broken(model: Wire, kind: Kind) -> str:
     """The message of the first rule that ``model`` breaks; empty where it breaks none."""
     starts: list[str] = []
+    sums: list[str] = []
     if isinstance(model, ConnectionBudget):
         starts = [start for start, holds in BUDGET_RULES.items() if not holds(model)]
     elif isinstance(model, FastAPIService):
         starts = [start for start, holds in SERVICE_RULES.items() if not holds(model)]
+        sums = [each.refusal(model.spec.shutdown) for each in kind.sums]
     messages = (*kind.rules.values(), *kind.object_rules.values())
-    return next((message for start in starts for message in messages if message.startswith(start)), "")
+    said = [message for start in starts for message in messages if message.startswith(start)]
+    return next((each for each in (*said, *sums) if each), "")

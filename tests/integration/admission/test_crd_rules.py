@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from integration.admission.stage import budget, service
 from plimsoll.api.crd import KINDS
-from plimsoll.api.fastapiservice import RESERVED_ENV
+from plimsoll.api.fastapiservice import RESERVED_ENV, Shutdown
 
 if TYPE_CHECKING:
     from integration.admission.stage import Stage
@@ -80,3 +80,26 @@ def test_what_breaks_a_rule_is_refused_in_its_words(bare: Stage, begins: str) ->
 @pytest.mark.parametrize("manifest", WHOLE)
 def test_what_keeps_to_them_is_taken(bare: Stage, manifest: Manifest) -> None:
     assert bare.try_out(manifest).must()
+
+
+DEADLINES = [
+    {"requestDeadlineSeconds": 3584},
+    {"requestDeadlineSeconds": 3585},
+    {"preStopSeconds": 86400, "drainSeconds": 86400, "requestDeadlineSeconds": 86400, "lifespanSeconds": 86400},
+    {"preStopSeconds": 1000, "drainSeconds": 1000, "requestDeadlineSeconds": 1000, "lifespanSeconds": 594},
+    {"preStopSeconds": 1000, "drainSeconds": 1000, "requestDeadlineSeconds": 1000, "lifespanSeconds": 595},
+    {"jobDeadlineSeconds": 21589},
+    {"jobDeadlineSeconds": 21590},
+    {"jobDeadlineSeconds": 86400, "lifespanSeconds": 3600},
+]
+
+
+@pytest.mark.parametrize("deadlines", DEADLINES)
+def test_deadlines_that_add_up_to_too_much_are_refused_with_the_sum_that_python_says(
+    bare: Stage, deadlines: Manifest
+) -> None:
+    answer = bare.try_out(service(shutdown=deadlines))
+    sums = [each for kind in KINDS for each in kind.sums]
+    refusals = [words for each in sums if (words := each.refusal(Shutdown.model_validate(deadlines)))]
+    assert answer.code == (422 if refusals else 201), answer.words
+    assert [words for words in refusals if words not in answer.words] == []

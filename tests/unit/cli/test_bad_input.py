@@ -163,6 +163,14 @@ def test_a_broken_rule_of_the_crd_is_said_in_the_crds_words(
     assert message in result.stderr
 
 
+def test_deadlines_that_add_up_to_too_much_are_said_with_the_sum(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", write(service("spec.shutdown.drainSeconds", 3600)), *NUMBERS)
+    assert result.exit_code == 2
+    assert "= 3631 s to end, and 3600 s is the most" in result.stderr
+
+
 def test_every_rule_of_the_crd_is_held_and_broken_once_above() -> None:
     for kind, known in zip(KINDS, (list(BUDGET_RULES), list(SERVICE_RULES)), strict=True):
         messages = [*kind.rules.values(), *kind.object_rules.values()]

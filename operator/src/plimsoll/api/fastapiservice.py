@@ -71,10 +71,12 @@ class Migrations(Wire):
 
 
 class Shutdown(Wire):
-    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds."""
+    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds: an hour at most for web
+    pods, six for job workers.
+    """
 
     pre_stop_seconds: Seconds = 0
-    """Sleep before SIGTERM, for images that do not drain by themselves."""
+    """Sleep before SIGTERM, for images that do not drain by themselves; the drain, if there is one, comes after it."""
 
     drain_seconds: Seconds = 5
     """How long a process told to stop goes on accepting, answering with Connection: close, until the endpoints have
