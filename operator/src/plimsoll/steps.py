@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
 from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
-from plimsoll.render import autoscaler, deployment, guard, migration
+from plimsoll.render import autoscaler, deployment, disruption, guard, migration
 from plimsoll.render.names import COMPONENT, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
@@ -132,18 +132,20 @@ def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, ...
 
 
 def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
-    """The Deployment of a workload, and its autoscaler where it has one."""
+    """The Deployment of a workload, what limits its disruption, and its autoscaler where it has one."""
     service, part = observed.service, part_of(workload)
     group = next((each for each in service.spec.jobs if component(each.name) == part), None)
     scaling = group.autoscaling if group else service.spec.web.autoscaling
     made = deployment.web(service) if group is None else deployment.jobs(service, group)
     if observed.overlap is Overlap.COUNTED:
         made = deployment.unguarded(made)
+    name = made["metadata"]["name"]
+    live = observed.children.get(("Deployment", name))
+    limit = disruption.disruption_budget(service, part=part, target=name)
     if scaling is None:
-        return [made]
-    live = observed.children.get(("Deployment", made["metadata"]["name"]))
-    scaler = autoscaler.autoscaler(service, scaling, part=part, target=made["metadata"]["name"])
-    return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), scaler]
+        return [made, limit]
+    scaler = autoscaler.autoscaler(service, scaling, part=part, target=name)
+    return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), limit, scaler]
 
 
 def _replicas(live: Manifest | None, *, fewest: int) -> int | None:

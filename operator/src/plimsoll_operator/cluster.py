@@ -48,6 +48,7 @@ class Resource:
 
 RESOURCES: Final = {
     "ConnectionBudget": Resource(GROUP, VERSION, "connectionbudgets"),
+    "ConfigMap": Resource("", "v1", "configmaps"),
     "Deployment": Resource("apps", "v1", "deployments"),
     "FastAPIService": Resource(GROUP, VERSION, "fastapiservices"),
     "Event": Resource("", "v1", "events"),
@@ -55,6 +56,7 @@ RESOURCES: Final = {
     "Job": Resource("batch", "v1", "jobs"),
     "Namespace": Resource("", "v1", "namespaces", namespaced=False),
     "Pod": Resource("", "v1", "pods"),
+    "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets"),
     "PriorityClass": Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False),
     "ReplicaSet": Resource("apps", "v1", "replicasets"),
     "ResourceQuota": Resource("", "v1", "resourcequotas"),

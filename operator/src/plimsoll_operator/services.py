@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job", "HorizontalPodAutoscaler")
+_CHILDREN: Final = (
+    "Deployment",
+    "Service",
+    "ResourceQuota",
+    "Job",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+)
 _MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
 _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 

@@ -23,6 +23,7 @@ BROKEN = {
     "jobs: autoscaling": service(jobs=[{"name": "a", "command": ["x"]}, {"name": "b", "command": ["x"], **BOUNDS}]),
     "database.pool: minSize": service(database={"pool": {"size": 4, "minSize": 5}}),
     "web.service: nodePort": service(web={"service": {"nodePort": 30000}}),
+    "envFrom:": service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_"}]),
     "env: this name": service(env=[{"name": "MINE"}, {"name": "DB_POOL_SIZE", "value": "50"}]),
     "env: NAME_DATABASE_URL": service(additionalDatabases=[ORDERS], env=[{"name": "ORDERS_EU_DB_POOL_SIZE"}]),
     "metadata.name:": service("9lives"),
@@ -32,6 +33,7 @@ BROKEN = {
 """How the sentence of each rule begins → what breaks it."""
 
 MORE = {
+    "envFrom:": [service(envFrom=[{"secretRef": {"name": "a"}, "configMapRef": {"name": "b"}}])],
     "env: this name": [service(env=[{"name": name}]) for name in RESERVED_ENV],
     "env: NAME_DATABASE_URL": [
         service(additionalDatabases=[ORDERS], env=[{"name": f"ORDERS_EU_{name}"}])
@@ -51,6 +53,7 @@ WHOLE = [
     service(database={"pool": {"size": 5, "minSize": 5}}),
     service(web={"service": {"type": "NodePort", "nodePort": 30000}}),
     service(additionalDatabases=[ORDERS], env=[{"name": name} for name in ("MY_DB_POOL_SIZE", "ORDERS_EU_DEBUG")]),
+    service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_", "configMapRef": {"name": "b"}}]),
     service("a" * 63),
     budget(staleAfterSeconds=60, probeIntervalSeconds=30),
     budget(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),

@@ -129,6 +129,9 @@ KINDS: Final = (
             "!has(self.web.service.nodePort) || self.web.service.type == 'NodePort'": (
                 "web.service: nodePort is set but type is not NodePort; set type to NodePort or leave nodePort out"
             ),
+            "self.envFrom.all(e, has(e.secretRef) != has(e.configMapRef))": (
+                "envFrom: each entry names one Secret or one ConfigMap; set either secretRef or configMapRef"
+            ),
             f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))": (
                 "env: this name carries the contract with the operator and is set by it "
                 f"({', '.join(RESERVED_ENV)}); change the field that it comes from,"
