@@ -159,7 +159,9 @@ def test_the_defaults_of_the_schema_are_those_of_the_models(model: type[Any]) ->
     assert model.model_validate(wire | {"spec": bare}) == model.model_validate(wire | {"spec": defaulted})
     assert model.model_validate(wire | {"spec": bare}).spec.model_dump(
         by_alias=True, exclude_none=True, mode="json"
-    ) == {**defaulted} | ({"jobs": [], "env": [], "envFrom": []} if model is FastAPIService else {}) | _filled(defaulted, model)
+    ) == {**defaulted} | ({"jobs": [], "env": [], "envFrom": []} if model is FastAPIService else {}) | _filled(
+        defaulted, model
+    )
 
 
 def _filled(defaulted: Manifest, model: type[Any]) -> Manifest:

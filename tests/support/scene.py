@@ -14,6 +14,7 @@ from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.budget.demand import Overlap
 from plimsoll.decide import Decision, decide
+from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
 from plimsoll.render.names import SERVICE_UID
 from plimsoll.report import report
@@ -115,6 +116,7 @@ class Scene:
             children={(each["kind"], each["metadata"]["name"]): each for each in mine if each["kind"] != "ReplicaSet"},
             pods=running(self.cluster.of_kind("Pod")),
             makers=makers(each for each in mine if each["kind"] in _MAKERS),
+            last_words=last_words(self.cluster.of_kind("Pod")),
             now=self.now,
         )
 

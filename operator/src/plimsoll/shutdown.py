@@ -7,8 +7,8 @@ phase, each of which has a deadline of its own, in the order in which ``plimsoll
     preStop → drain (accepting, Connection: close) → requests or jobs under way → lifespan (pools, telemetry) → slack
 
 preStop and drain add up, and both may be set: an image that does not drain by itself pays for a drain that it does not
-know with a grace period some seconds longer than needed, and nothing else. A refusal would ask everyone who sets the one
-to set the other to 0, since a default cannot be told from a wish.
+know with a grace period some seconds longer than needed, and nothing else. A refusal would ask everyone who sets the
+one to set the other to 0, since a default cannot be told from a wish.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Ending:
 
     def seconds(self, shutdown: Shutdown) -> int:
         """terminationGracePeriodSeconds of such a pod."""
-        return sum(shutdown.model_dump(by_alias=True)[phase] for phase in self.phases) + _FIXED
+        deadlines: dict[str, int] = shutdown.model_dump(by_alias=True)
+        return sum(deadlines[phase] for phase in self.phases) + _FIXED
 
     def refusal(self, shutdown: Shutdown) -> str:
         """Why these deadlines are too long, with the sum; empty where they are not."""
@@ -59,7 +60,7 @@ class Ending:
         return f"{self._sum()} <= {self.most}"
 
     def message(self) -> Expression:
-        """The refusal in CEL. A list of numbers to format has a cost that the API server can tell; their texts have not."""
+        """The refusal in CEL; the API server knows what it costs to format numbers, not what to join texts of them."""
         values = [*(f"self.shutdown.{phase}" for phase in self.phases), self._sum(), f"{self._sum()} - {self.most}"]
         return f"'{self._sentence().replace('{}', '%d')}'.format([{', '.join(values)}])"
 
@@ -67,10 +68,11 @@ class Ending:
         return " + ".join([*(f"self.shutdown.{phase}" for phase in self.phases), str(_FIXED)])
 
     def _sentence(self) -> str:
+        terms = " + ".join(f"{{}} {phase}" for phase in self.phases)
         return (
-            f"shutdown: {self.pods} may take {' + '.join(f'{{}} {phase}' for phase in self.phases)} + {_FIXED} for signals"
-            f" and clearing away = {{}} s to end, and {self.most} s is the most: a rollout and a node drain wait so long"
-            " for each pod; lower these deadlines by {} s in all"
+            f"shutdown: {self.pods} may take {terms} + {_FIXED} for signals and clearing away = {{}} s to end, and"
+            f" {self.most} s is the most: a rollout and a node drain wait so long for each pod; lower these deadlines"
+            " by {} s in all"
         )
 
 

@@ -184,7 +184,7 @@ def _migration(observed: Observed, *, before: Step) -> Step | None:
         message = "Waits until the migration of an earlier image has stopped: two never run at once."
         findings = waits(Reason.MIGRATING, message)
         return replace(before, delete=superseded, findings=findings, again_after=2 * SOON_SECONDS)
-    under_way = waits(Reason.MIGRATING, f"Job {name} migrates the database before the pods of this image roll out.")
+    under_way = _under_way(observed, name)
     if job is None:
         # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
         apply = (*before.apply, stamped(migration.job(service, migrations)))
@@ -194,15 +194,29 @@ def _migration(observed: Observed, *, before: Step) -> Step | None:
         return None
     if "Failed" in done:
         message = (
-            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. Its log:"
-            f" kubectl -n {service.metadata.namespace} logs job/{name}. A new image is tried by itself;"
-            " to try this one again, delete the Job."
+            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. A new image is tried"
+            f" by itself; to try this one again: kubectl -n {service.metadata.namespace} delete job {name}. Its whole"
+            f" log: kubectl -n {service.metadata.namespace} logs job/{name}."
         )
+        if words := observed.words_of(name):
+            message += f" It ended with {words}"
         finding = Finding(
             type=ConditionType.MIGRATIONS_APPLIED, status=False, reason=Reason.MIGRATION_FAILED, message=message
         )
         return replace(before, findings=(*stalls(Reason.MIGRATION_FAILED, message), finding))
     return replace(before, findings=under_way, again_after=2 * SOON_SECONDS)
+
+
+def _under_way(observed: Observed, job: str) -> tuple[Finding, ...]:
+    """What is said of a migration that is not done: what keeps its pod from starting, or how its last try ended."""
+    message = f"Job {job} migrates the database before the pods of this image roll out."
+    pods = [pod for pod in observed.pods if pod.part == migration.PART and not pod.overdue_from]
+    if trouble := next((pod.trouble for pod in pods if pod.trouble), None):
+        message += f" Its pod does not start: {trouble}."
+        return stalls(trouble.reason, message) if trouble.holds else waits(Reason.MIGRATING, message)
+    if words := observed.last_words.get(job):
+        message += f" It is tried again; the last try ended with {words}"
+    return waits(Reason.MIGRATING, message)
 
 
 def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:
@@ -228,6 +242,7 @@ def _leftovers(observed: Observed, *, wanted: Iterable[WorkloadDemand]) -> tuple
         keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}
     if service.spec.migrations:
         keep.add(("Job", migration.job_name(service, service.spec.migrations)))
+        keep |= {("Job", name) for name in migration.latest_done(observed.children)}
     return tuple(sorted(ref for ref in observed.children if ref not in keep))
 
 

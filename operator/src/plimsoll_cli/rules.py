@@ -53,7 +53,9 @@ SERVICE_RULES: Final[dict[str, Callable[[FastAPIService], bool]]] = {
     "web.service: nodePort": lambda each: (
         each.spec.web.service.node_port is None or each.spec.web.service.type is ServiceType.NODE_PORT
     ),
-    "envFrom:": lambda each: all((one.secret_ref is None) != (one.config_map_ref is None) for one in each.spec.env_from),
+    "envFrom:": lambda each: all(
+        (one.secret_ref is None) != (one.config_map_ref is None) for one in each.spec.env_from
+    ),
     "env: this name": lambda each: not any(env.name in RESERVED_ENV for env in each.spec.env),
     "env: NAME_DATABASE_URL": _has_its_own_env,
     "metadata.name:": lambda each: _NAME.fullmatch(each.metadata.name) is not None,

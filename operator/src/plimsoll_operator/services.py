@@ -13,6 +13,7 @@ from plimsoll.budget.demand import Overlap
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
 from plimsoll.decide import after_refusal, decide
 from plimsoll.errors import Forbidden, NotFound, PlimsollError, Terminal
+from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.event import event
@@ -55,6 +56,7 @@ class Surroundings:
     objects: tuple[Manifest, ...]
     makers: tuple[MakerView, ...]
     pods: tuple[PodView, ...]
+    last_words: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Services:
             objects=tuple(objects),
             makers=makers(each for each in objects if each["kind"] in _MAKERS),
             pods=running(pods),
+            last_words=last_words(pods),
         )
 
     async def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
@@ -146,6 +149,7 @@ class Services:
             },
             pods=tuple(pod for pod in around.pods if pod.uid == uid),
             makers=tuple(maker for maker in around.makers if maker.uid == uid),
+            last_words=around.last_words,
             now=self.book.clock(),
         )
 

@@ -49,7 +49,7 @@ def test_what_is_too_long_is_refused_and_nothing_else(shutdown: Shutdown) -> Non
 def test_a_refusal_says_the_sum_and_what_to_take_away() -> None:
     assert WEB.refusal(Shutdown(request_deadline_seconds=4000)) == (
         "shutdown: a web pod may take 0 preStopSeconds + 5 drainSeconds + 4000 requestDeadlineSeconds + 5"
-        " lifespanSeconds + 6 for signals and clearing away = 4016 s to end, and 3600 s is the most: a rollout and a node"
-        " drain wait so long for each pod; lower these deadlines by 416 s in all"
+        " lifespanSeconds + 6 for signals and clearing away = 4016 s to end, and 3600 s is the most: a rollout and a"
+        " node drain wait so long for each pod; lower these deadlines by 416 s in all"
     )
     assert "30000 jobDeadlineSeconds + 5 lifespanSeconds + 6" in JOBS.refusal(Shutdown(job_deadline_seconds=30000))

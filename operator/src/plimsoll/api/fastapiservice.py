@@ -63,9 +63,7 @@ class Migrations(Wire):
 
 
 class Shutdown(Wire):
-    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds: an hour at most for web
-    pods, six for job workers.
-    """
+    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds, at most 1 or 6 h."""
 
     pre_stop_seconds: Seconds = 0
     """Sleep before SIGTERM, for images that do not drain by themselves; the drain, if there is one, comes after it."""

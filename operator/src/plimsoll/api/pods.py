@@ -63,9 +63,9 @@ class PodSettings(Wire):
     image_pull_secrets: Annotated[tuple[Named, ...], Field(max_length=16)] = ()
     """Secrets for the registry of the image."""
 
-    node_selector: Annotated[
-        dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)
-    ] = Field(default_factory=dict)
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(
+        default_factory=dict
+    )
     """Labels that a node must have."""
 
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()

@@ -31,8 +31,8 @@ def _deployment(service: FastAPIService, workload: Web | JobGroup, *, name: str,
             **({"minReadySeconds": rollout.min_ready_seconds} if rollout.min_ready_seconds else {}),
             # An old ReplicaSet is a shape that may cost more than the claim, one `kubectl rollout undo` away.
             "revisionHistoryLimit": 0,
-            # Under the guard a new pod waits until an old one is gone: its grace period belongs to normal progress, as do
-            # a slow start and the time for which a pod has to stay ready.
+            # Under the guard a new pod waits until an old one is gone: its grace period belongs to normal progress, as
+            # do a slow start and the time for which a pod has to stay ready.
             "progressDeadlineSeconds": 600
             + process.startup_seconds
             + rollout.min_ready_seconds

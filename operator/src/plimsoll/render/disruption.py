@@ -1,7 +1,8 @@
 """The PodDisruptionBudget of a workload: how many of its pods a node drain may take at a time.
 
 As many as a rollout may take, and never none: a budget of 0 would block a drain for ever, and one pod at a time is what
-a rollout with a surge comes down to as well. So a workload of a single pod is away for a moment when its node is drained.
+a rollout with a surge comes down to as well. So a workload of a single pod is away for a moment when its node is
+drained; who cannot have that needs two.
 
 Job workers have one too. They hand back what they cannot finish, so that an eviction loses nothing; but a drain that
 takes a whole group at once stops its work, and hands all of it back at once.

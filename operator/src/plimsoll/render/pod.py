@@ -112,7 +112,7 @@ def template(service: FastAPIService, process: Process) -> Manifest:
         "imagePullPolicy": service.spec.image_pull_policy.value,
         "env": _environment(service, process),
         **({"envFrom": [_env_from(each) for each in service.spec.env_from]} if service.spec.env_from else {}),
-        # The last lines that a process printed before it failed are then in the pod's status: no right on logs is needed.
+        # What a process printed last before it failed is then in the pod's status: no right on logs is needed.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
