@@ -24,6 +24,7 @@ from support.memory_cluster import MemoryCluster
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.configuration import Reading
 
 UID = uid(1)
 _MAKERS = {"Deployment", "ReplicaSet", "Job"}
@@ -45,6 +46,7 @@ class Scene:
         self.now = NOW
         self.overlap = overlap
         self.labels: dict[str, str] = {}
+        self.readings: tuple[Reading, ...] = ()
         self.wishes = wishes
         self.cluster.put(budget or budget_manifest(usable=usable))
         self.cluster.put(service_manifest(**wishes))
@@ -117,6 +119,8 @@ class Scene:
             pods=running(self.cluster.of_kind("Pod")),
             makers=makers(each for each in mine if each["kind"] in _MAKERS),
             last_words=last_words(self.cluster.of_kind("Pod")),
+            readings=self.readings,
+            account="system:serviceaccount:plimsoll-system:plimsoll-operator",
             now=self.now,
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
+    from plimsoll.configuration import Reading
 
 _CLEANUP_SECONDS: Final = 5
 """What kubelet and runtime may take to clear away a pod whose grace period is over."""
@@ -221,6 +222,12 @@ class Observed:
 
     last_words: Mapping[str, str] = field(default_factory=dict)
     """Job → how its last failed pod ended, and what that printed."""
+
+    readings: tuple[Reading, ...] = ()
+    """What was seen of the Secrets and ConfigMaps that its processes are started with."""
+
+    account: str = ""
+    """The operator's own identity, for the command that grants it a right it lacks."""
 
     now: str = ""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from plimsoll.api.fastapiservice import FastAPIServiceStatus, MigrationStatus, PlanStatus
 from plimsoll.budget.demand import WEB, demand
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Reason, conditions
+from plimsoll.configuration import tracked
 from plimsoll.progress import progress
 from plimsoll.quantity import amount, in_mebibytes
 from plimsoll.render import migration
@@ -46,6 +47,7 @@ def report(observed: Observed, decision: Decision, *, held: Mapping[BudgetKey, C
         *(decision.findings or progress(observed)),
         _granted(observed, decision, held=granted, wanted=total(each.connections for each in wanted.values())),
         *_declared(observed),
+        *tracked(observed.readings, namespace=service.metadata.namespace, account=observed.account),
     )
     return FastAPIServiceStatus(
         observed_generation=service.metadata.generation,

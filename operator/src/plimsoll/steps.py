@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.configuration import is_held, versions
 from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
 from plimsoll.render import autoscaler, deployment, disruption, guard, migration
-from plimsoll.render.names import COMPONENT, FIELD_MANAGER, component
+from plimsoll.render.names import COMPONENT, CONFIG, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
 
@@ -141,11 +142,20 @@ def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
         made = deployment.unguarded(made)
     name = made["metadata"]["name"]
     live = observed.children.get(("Deployment", name))
+    made = deployment.configured(made, versions=_versions(observed, live))
     limit = disruption.disruption_budget(service, part=part, target=name)
     if scaling is None:
         return [made, limit]
     scaler = autoscaler.autoscaler(service, scaling, part=part, target=name)
     return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), limit, scaler]
+
+
+def _versions(observed: Observed, live: Manifest | None) -> str:
+    """The Secrets and ConfigMaps that the pods are to belong to, given those that the running ones do."""
+    template = live["spec"]["template"]["metadata"] if live else {}
+    own = (budget for budget in observed.budgets if budget.key in observed.service.budget_keys)
+    running = (template.get("annotations") or {}).get(CONFIG, "")
+    return versions(observed.readings, running=running, hold=is_held(own), now=observed.now)
 
 
 def _replicas(live: Manifest | None, *, fewest: int) -> int | None:
