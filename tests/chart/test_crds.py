@@ -159,14 +159,19 @@ def test_the_defaults_of_the_schema_are_those_of_the_models(model: type[Any]) ->
     assert model.model_validate(wire | {"spec": bare}) == model.model_validate(wire | {"spec": defaulted})
     assert model.model_validate(wire | {"spec": bare}).spec.model_dump(
         by_alias=True, exclude_none=True, mode="json"
-    ) == {**defaulted} | ({"jobs": [], "env": []} if model is FastAPIService else {}) | _filled(defaulted, model)
+    ) == {**defaulted} | ({"jobs": [], "env": [], "envFrom": []} if model is FastAPIService else {}) | _filled(
+        defaulted, model
+    )
 
 
 def _filled(defaulted: Manifest, model: type[Any]) -> Manifest:
     """What a model writes out though the schema leaves it empty: lists and objects without content."""
     if model is not FastAPIService:
         return {}
-    return {"web": defaulted["web"] | {"command": [], "resources": {}}}
+    return {
+        "web": defaulted["web"] | {"command": [], "resources": {}},
+        "pod": defaulted["pod"] | {"imagePullSecrets": [], "nodeSelector": {}, "tolerations": []},
+    }
 
 
 def _defaulted(value: Any, node: Manifest) -> Any:

@@ -81,7 +81,8 @@ class KubeWorld(Deployments, Quotas, Autoscalers):
         self.make(job)
 
     def _end_job(self, meta: Manifest, how: str) -> None:
-        self.set_status("Job", meta, conditions=[{"type": how, "status": "True"}])
+        done = {"completionTime": self.clock()} if how == "Complete" else {}
+        self.set_status("Job", meta, conditions=[{"type": how, "status": "True"}], **done)
 
     # ---- kubelets, evictions, people with kubectl
 

@@ -71,6 +71,11 @@ class MemoryCluster(Cluster):
             return {"kind": kind, "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
         return self.read(kind, namespace, name)
 
+    async def get_metadata(self, kind: str, namespace: str, name: str) -> Manifest:
+        await self._pass("get", kind, namespace, name)
+        meta: Manifest = self.read(kind, namespace, name)["metadata"]
+        return meta
+
     async def list(
         self, kind: str, *, namespace: str | None = None, labels: dict[str, str] | None = None
     ) -> list[Manifest]:

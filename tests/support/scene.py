@@ -14,6 +14,7 @@ from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.budget.demand import Overlap
 from plimsoll.decide import Decision, decide
+from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
 from plimsoll.render.names import SERVICE_UID
 from plimsoll.report import report
@@ -23,6 +24,7 @@ from support.memory_cluster import MemoryCluster
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.configuration import Reading
 
 UID = uid(1)
 _MAKERS = {"Deployment", "ReplicaSet", "Job"}
@@ -44,6 +46,7 @@ class Scene:
         self.now = NOW
         self.overlap = overlap
         self.labels: dict[str, str] = {}
+        self.readings: tuple[Reading, ...] = ()
         self.wishes = wishes
         self.cluster.put(budget or budget_manifest(usable=usable))
         self.cluster.put(service_manifest(**wishes))
@@ -115,6 +118,9 @@ class Scene:
             children={(each["kind"], each["metadata"]["name"]): each for each in mine if each["kind"] != "ReplicaSet"},
             pods=running(self.cluster.of_kind("Pod")),
             makers=makers(each for each in mine if each["kind"] in _MAKERS),
+            last_words=last_words(self.cluster.of_kind("Pod")),
+            readings=self.readings,
+            account="system:serviceaccount:plimsoll-system:plimsoll-operator",
             now=self.now,
         )
 

@@ -25,6 +25,7 @@ class ConditionType(StrEnum):
     BUDGET_GRANTED = "BudgetGranted"
     WITHIN_DECLARED = "WithinDeclared"
     MIGRATIONS_APPLIED = "MigrationsApplied"
+    CONFIG_TRACKED = "ConfigTracked"
 
 
 class Reason(StrEnum):
@@ -47,6 +48,14 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     FORBIDDEN = "Forbidden"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    IMAGE_CANNOT_BE_PULLED = "ImageCannotBePulled"
+    CONTAINER_CANNOT_START = "ContainerCannotStart"
+    CRASH_LOOP = "CrashLoop"
+    PODS_REFUSED = "PodsRefused"
+    UNSCHEDULABLE = "Unschedulable"
+    TRACKED = "Tracked"
+    NOT_GRANTED = "NotGranted"
+    NOT_FOUND = "NotFound"
     OBSERVED = "Observed"
     OVERCOMMITTED = "Overcommitted"
     SERVER_FULL = "ServerFull"

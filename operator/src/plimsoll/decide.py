@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 UNSETTLED_SECONDS = 2.0
 """How soon to look again while pods come or go: nothing wakes the operator when the last terminating pod is gone."""
 
+STARTING_SECONDS = 5.0
+"""How soon to look again while pods are not ready: why they are not is in their own status, which wakes nobody."""
+
 PATIENT_SECONDS = 15 * UNSETTLED_SECONDS
 """How soon to look again at what waits for a person or for room; what frees room wakes it earlier."""
 
@@ -212,6 +215,8 @@ def _from_step(observed: Observed, step: Step, *, accounts: tuple[Account, ...])
     again = step.again_after
     if again is None and not settled:
         again = PATIENT_SECONDS if step.findings else UNSETTLED_SECONDS
+    if again is None and not _all_settled(observed):
+        again = STARTING_SECONDS
     if again is None and observed.terminating():  # it may outlive its grace period
         again = 5 * UNSETTLED_SECONDS
     return Decision(service=observed.service, claims=claims, step=step, findings=step.findings, requeue_after=again)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.demand import Overlap
-from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
+from plimsoll.render.names import COMPONENT, CONFIG, CONNECTIONS, SERVICE, SERVICE_UID
+from plimsoll.trouble import Trouble, of_pod
 from plimsoll.units import NONE, Connections, total
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import Manifest
+    from plimsoll.configuration import Reading
 
 _CLEANUP_SECONDS: Final = 5
 """What kubelet and runtime may take to clear away a pod whose grace period is over."""
@@ -42,6 +44,12 @@ class DeploymentView:
     stuck: str
     """The controller's own words where it has given up waiting; empty otherwise."""
 
+    shape: str
+    """What its new pods are made of; see ``_shape``."""
+
+    conditions: Manifest
+    """Its conditions, by type."""
+
     @classmethod
     def of(cls, manifest: Manifest) -> DeploymentView:
         """Reads a Deployment as the API server returned it."""
@@ -62,6 +70,8 @@ class DeploymentView:
             wanted=wanted,
             replicas=status.get("replicas", 0),
             stuck=progressing.get("message", "") if progressing.get("reason") == "ProgressDeadlineExceeded" else "",
+            shape=_shape(spec.get("template", {})),
+            conditions=conditions,
         )
 
 
@@ -81,8 +91,11 @@ class PodView:
     overdue_from: str = ""
     """When it should have been gone by; empty where it is not terminating. Some time later its quota forgets it."""
 
-    trouble: str = ""
-    """Why its container does not run, in the kubelet's words; empty where it does or is only starting."""
+    trouble: Trouble | None = None
+    """Why its container does not run; nothing where it does or is only starting."""
+
+    shape: str = ""
+    """What it is made of; see ``_shape``."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Iterator[PodView]:
@@ -99,7 +112,8 @@ class PodView:
                 budget=budget,
                 connections=connections,
                 overdue_from=_overdue_from(meta),
-                trouble=_trouble(manifest.get("status", {})),
+                trouble=of_pod(manifest.get("status", {})),
+                shape=_shape(manifest),
             )
 
 
@@ -111,14 +125,11 @@ def _overdue_from(meta: Manifest) -> str:
     return (datetime.fromisoformat(ends) + timedelta(seconds=slack)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _trouble(status: Manifest) -> str:
-    """What the kubelet says of a container that it cannot start; the pod's own log says the rest."""
-    for container in status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-            words = waiting.get("message", "").split("\n", 1)[0][:300]
-            return f"{waiting['reason']}: {words}" if words else waiting["reason"]
-    return ""
+def _shape(pod: Manifest) -> str:
+    """By what a pod, or a template, tells one rollout from the next: enough to know the pods of an earlier one."""
+    annotations = pod.get("metadata", {}).get("annotations", {})
+    containers = [(each.get("image"), each.get("args")) for each in pod.get("spec", {}).get("containers", [])]
+    return repr((annotations.get(CONNECTIONS), annotations.get(CONFIG), containers[:1]))
 
 
 def declared(annotations: Mapping[str, str]) -> dict[BudgetKey, Connections]:
@@ -209,6 +220,15 @@ class Observed:
     makers: tuple[MakerView, ...] = ()
     """What can still make such pods. It was seen before the pods were: what it had made by then is among them."""
 
+    last_words: Mapping[str, str] = field(default_factory=dict)
+    """Job → how its last failed pod ended, and what that printed."""
+
+    readings: tuple[Reading, ...] = ()
+    """What was seen of the Secrets and ConfigMaps that its processes are started with."""
+
+    account: str = ""
+    """The operator's own identity, for the command that grants it a right it lacks."""
+
     now: str = ""
 
     @property
@@ -267,6 +287,11 @@ class Observed:
         """
         late = {pod.name for pod in self.pods if pod.part == part and pod.overdue_from and pod.overdue_from <= self.now}
         return len(late)
+
+    def words_of(self, job: str) -> str:
+        """How the last failed pod of a Job ended; when its pods are gone, what was said of it before."""
+        told = self.service.status.migration
+        return self.last_words.get(job, "") or (told.log if told and told.job == job else "")
 
     def with_children(self, applied: Iterable[Manifest]) -> Observed:
         """The same observation after ``applied`` came back from the API server."""

@@ -1,17 +1,19 @@
 """The status of a service, from the decision about it and from what the children look like after it was carried out.
 
-Last step of the flow: pure as the decision. "Ready" is said only of what was seen: the Deployments as the API server
-returned them after the apply, never as they were hoped to be.
+Last step of the flow: pure as the decision. How far the workloads have come is said by ``progress``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plimsoll.api.fastapiservice import FastAPIServiceStatus, PlanStatus
+from plimsoll.api.fastapiservice import FastAPIServiceStatus, MigrationStatus, PlanStatus
 from plimsoll.budget.demand import WEB, demand
-from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Progress, Reason, conditions, summary
+from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Reason, conditions
+from plimsoll.configuration import tracked
+from plimsoll.progress import progress
 from plimsoll.quantity import amount, in_mebibytes
+from plimsoll.render import migration
 from plimsoll.render.names import component, selector
 from plimsoll.render.service import url
 from plimsoll.units import total
@@ -42,9 +44,10 @@ def report(observed: Observed, decision: Decision, *, held: Mapping[BudgetKey, C
     web = next((view for view in views if view.part == WEB), None)
     granted = total(held.values())
     findings = (
-        *(decision.findings or _from_workloads(observed)),
+        *(decision.findings or progress(observed)),
         _granted(observed, decision, held=granted, wanted=total(each.connections for each in wanted.values())),
         *_declared(observed),
+        *tracked(observed.readings, namespace=service.metadata.namespace, account=observed.account),
     )
     return FastAPIServiceStatus(
         observed_generation=service.metadata.generation,
@@ -52,6 +55,7 @@ def report(observed: Observed, decision: Decision, *, held: Mapping[BudgetKey, C
         ready_pods=f"{sum(view.ready for view in views)}/{_desired(observed)}",
         selector=",".join(f"{key}={value}" for key, value in selector(service, component(None)).items()),
         plan=_plan(observed, decision, wanted=wanted, granted=granted),
+        migration=_failed_migration(observed, decision),
         url=url(service),
         conditions=conditions(
             findings=findings,
@@ -105,18 +109,13 @@ def _desired(observed: Observed) -> int:
     )
 
 
-def _from_workloads(observed: Observed) -> tuple[Finding, ...]:
-    views = observed.deployments()
-    stuck = [f"{view.part}: {view.stuck}" for view in views if view.stuck]
-    if stuck:
-        return summary(progress=Progress.STALLED, reason=Reason.PROGRESS_DEADLINE_EXCEEDED, message=" ".join(stuck))
-    expected = {component(None), *(component(group.name) for group in observed.service.spec.jobs)}
-    pods = ", ".join(f"{view.part} {view.ready}/{view.wanted}" for view in sorted(views, key=lambda each: each.part))
-    if {view.part for view in views if view.settled} >= expected:
-        return summary(progress=Progress.DONE, reason=Reason.AVAILABLE, message=f"All pods are ready: {pods}.")
-    troubles = sorted({f"{pod.part}: {pod.trouble}" for pod in observed.pods if pod.trouble})
-    message = " ".join([f"Pods ready so far: {pods or 'none'}.", *troubles])
-    return summary(progress=Progress.UNDER_WAY, reason=Reason.PROGRESSING, message=message)
+def _failed_migration(observed: Observed, decision: Decision) -> MigrationStatus | None:
+    """The migration that holds the rollout up: its pods may be gone before somebody reads why."""
+    migrations = observed.service.spec.migrations
+    if migrations is None or all(each.reason is not Reason.MIGRATION_FAILED for each in decision.findings):
+        return None
+    job = migration.job_name(observed.service, migrations)
+    return MigrationStatus(job=job, log=observed.words_of(job))
 
 
 def _granted(observed: Observed, decision: Decision, *, held: Connections, wanted: Connections) -> Finding:

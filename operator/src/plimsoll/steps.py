@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.configuration import is_held, versions
 from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
-from plimsoll.render import autoscaler, deployment, guard, migration
-from plimsoll.render.names import COMPONENT, FIELD_MANAGER, component
+from plimsoll.render import autoscaler, deployment, disruption, guard, migration
+from plimsoll.render.names import COMPONENT, CONFIG, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
 
@@ -132,18 +133,29 @@ def _guards(observed: Observed, workload: WorkloadDemand) -> tuple[Manifest, ...
 
 
 def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
-    """The Deployment of a workload, and its autoscaler where it has one."""
+    """The Deployment of a workload, what limits its disruption, and its autoscaler where it has one."""
     service, part = observed.service, part_of(workload)
     group = next((each for each in service.spec.jobs if component(each.name) == part), None)
     scaling = group.autoscaling if group else service.spec.web.autoscaling
     made = deployment.web(service) if group is None else deployment.jobs(service, group)
     if observed.overlap is Overlap.COUNTED:
         made = deployment.unguarded(made)
+    name = made["metadata"]["name"]
+    live = observed.children.get(("Deployment", name))
+    made = deployment.configured(made, versions=_versions(observed, live))
+    limit = disruption.disruption_budget(service, part=part, target=name)
     if scaling is None:
-        return [made]
-    live = observed.children.get(("Deployment", made["metadata"]["name"]))
-    scaler = autoscaler.autoscaler(service, scaling, part=part, target=made["metadata"]["name"])
-    return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), scaler]
+        return [made, limit]
+    scaler = autoscaler.autoscaler(service, scaling, part=part, target=name)
+    return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), limit, scaler]
+
+
+def _versions(observed: Observed, live: Manifest | None) -> str:
+    """The Secrets and ConfigMaps that the pods are to belong to, given those that the running ones do."""
+    template = live["spec"]["template"]["metadata"] if live else {}
+    own = (budget for budget in observed.budgets if budget.key in observed.service.budget_keys)
+    running = (template.get("annotations") or {}).get(CONFIG, "")
+    return versions(observed.readings, running=running, hold=is_held(own), now=observed.now)
 
 
 def _replicas(live: Manifest | None, *, fewest: int) -> int | None:
@@ -182,7 +194,7 @@ def _migration(observed: Observed, *, before: Step) -> Step | None:
         message = "Waits until the migration of an earlier image has stopped: two never run at once."
         findings = waits(Reason.MIGRATING, message)
         return replace(before, delete=superseded, findings=findings, again_after=2 * SOON_SECONDS)
-    under_way = waits(Reason.MIGRATING, f"Job {name} migrates the database before the pods of this image roll out.")
+    under_way = _under_way(observed, name)
     if job is None:
         # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
         apply = (*before.apply, stamped(migration.job(service, migrations)))
@@ -192,15 +204,29 @@ def _migration(observed: Observed, *, before: Step) -> Step | None:
         return None
     if "Failed" in done:
         message = (
-            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. Its log:"
-            f" kubectl -n {service.metadata.namespace} logs job/{name}. A new image is tried by itself;"
-            " to try this one again, delete the Job."
+            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. A new image is tried"
+            f" by itself; to try this one again: kubectl -n {service.metadata.namespace} delete job {name}. Its whole"
+            f" log: kubectl -n {service.metadata.namespace} logs job/{name}."
         )
+        if words := observed.words_of(name):
+            message += f" It ended with {words}"
         finding = Finding(
             type=ConditionType.MIGRATIONS_APPLIED, status=False, reason=Reason.MIGRATION_FAILED, message=message
         )
         return replace(before, findings=(*stalls(Reason.MIGRATION_FAILED, message), finding))
     return replace(before, findings=under_way, again_after=2 * SOON_SECONDS)
+
+
+def _under_way(observed: Observed, job: str) -> tuple[Finding, ...]:
+    """What is said of a migration that is not done: what keeps its pod from starting, or how its last try ended."""
+    message = f"Job {job} migrates the database before the pods of this image roll out."
+    pods = [pod for pod in observed.pods if pod.part == migration.PART and not pod.overdue_from]
+    if trouble := next((pod.trouble for pod in pods if pod.trouble), None):
+        message += f" Its pod does not start: {trouble}."
+        return stalls(trouble.reason, message) if trouble.holds else waits(Reason.MIGRATING, message)
+    if words := observed.last_words.get(job):
+        message += f" It is tried again; the last try ended with {words}"
+    return waits(Reason.MIGRATING, message)
 
 
 def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:
@@ -226,6 +252,7 @@ def _leftovers(observed: Observed, *, wanted: Iterable[WorkloadDemand]) -> tuple
         keep |= {(each["kind"], each["metadata"]["name"]) for each in manifests}
     if service.spec.migrations:
         keep.add(("Job", migration.job_name(service, service.spec.migrations)))
+        keep |= {("Job", name) for name in migration.latest_done(observed.children)}
     return tuple(sorted(ref for ref in observed.children if ref not in keep))
 
 

@@ -53,6 +53,9 @@ SERVICE_RULES: Final[dict[str, Callable[[FastAPIService], bool]]] = {
     "web.service: nodePort": lambda each: (
         each.spec.web.service.node_port is None or each.spec.web.service.type is ServiceType.NODE_PORT
     ),
+    "envFrom:": lambda each: all(
+        (one.secret_ref is None) != (one.config_map_ref is None) for one in each.spec.env_from
+    ),
     "env: this name": lambda each: not any(env.name in RESERVED_ENV for env in each.spec.env),
     "env: NAME_DATABASE_URL": _has_its_own_env,
     "metadata.name:": lambda each: _NAME.fullmatch(each.metadata.name) is not None,
@@ -62,9 +65,12 @@ SERVICE_RULES: Final[dict[str, Callable[[FastAPIService], bool]]] = {
 def broken(model: Wire, kind: Kind) -> str:
     """The message of the first rule that ``model`` breaks; empty where it breaks none."""
     starts: list[str] = []
+    sums: list[str] = []
     if isinstance(model, ConnectionBudget):
         starts = [start for start, holds in BUDGET_RULES.items() if not holds(model)]
     elif isinstance(model, FastAPIService):
         starts = [start for start, holds in SERVICE_RULES.items() if not holds(model)]
+        sums = [each.refusal(model.spec.shutdown) for each in kind.sums]
     messages = (*kind.rules.values(), *kind.object_rules.values())
-    return next((message for start in starts for message in messages if message.startswith(start)), "")
+    said = [message for start in starts for message in messages if message.startswith(start)]
+    return next((each for each in (*said, *sums) if each), "")

@@ -111,7 +111,7 @@ def _pods(scene: Scene) -> Table:
 def _remark(view: PodView | None, *, earlier: bool, now: str) -> str:
     if view is None:
         return "ended"
-    said = [view.trouble] if view.trouble else []
+    said = [str(view.trouble)] if view.trouble else []
     if view.overdue_from:
         late = view.overdue_from <= now
         said.append(

@@ -13,6 +13,7 @@ from plimsoll.accounts import ledger_of, with_ledger
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.api.meta import BudgetKey
+from plimsoll.configuration import Source, grant
 from plimsoll.errors import Forbidden, NotFound, PlimsollError, ProbeFailed
 from plimsoll.observed import makers, running
 from plimsoll.rebuild import Traces, rebuilt
@@ -143,13 +144,8 @@ class Budgets:
         except (binascii.Error, UnicodeDecodeError):
             return f"Key {ref.key} of Secret {ref.name} is not text."
         except Forbidden:
-            account = self.settings.service_account.removeprefix("system:serviceaccount:")
-            return (
-                f"The operator may not read Secret {ref.name}. Grant it this one:"
-                f" kubectl -n {meta.namespace} create role plimsoll-{ref.name} --verb=get --resource=secrets"
-                f" --resource-name={ref.name} && kubectl -n {meta.namespace} create rolebinding plimsoll-{ref.name}"
-                f" --role=plimsoll-{ref.name} --serviceaccount={account}"
-            )
+            command = grant(Source("Secret", ref.name), namespace=meta.namespace, account=self.settings.service_account)
+            return f"The operator may not read Secret {ref.name}. Grant it this one: {command}"
         try:
             return await probe(uri, connect_timeout_seconds=self.settings.connect_timeout_seconds)
         except ProbeFailed as failure:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE: Final = 500
 
 
@@ -48,6 +49,7 @@ class Resource:
 
 RESOURCES: Final = {
     "ConnectionBudget": Resource(GROUP, VERSION, "connectionbudgets"),
+    "ConfigMap": Resource("", "v1", "configmaps"),
     "Deployment": Resource("apps", "v1", "deployments"),
     "FastAPIService": Resource(GROUP, VERSION, "fastapiservices"),
     "Event": Resource("", "v1", "events"),
@@ -55,6 +57,7 @@ RESOURCES: Final = {
     "Job": Resource("batch", "v1", "jobs"),
     "Namespace": Resource("", "v1", "namespaces", namespaced=False),
     "Pod": Resource("", "v1", "pods"),
+    "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets"),
     "PriorityClass": Resource("scheduling.k8s.io", "v1", "priorityclasses", namespaced=False),
     "ReplicaSet": Resource("apps", "v1", "replicasets"),
     "ResourceQuota": Resource("", "v1", "resourcequotas"),
@@ -109,6 +112,15 @@ class Cluster:
             NotFound: there is none of that name.
         """
         return await self._request("GET", RESOURCES[kind].path(namespace, name))
+
+    async def get_metadata(self, kind: str, namespace: str, name: str) -> Manifest:
+        """Reads the metadata of one object; its content stays on the server.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        answer = await self._request("GET", RESOURCES[kind].path(namespace, name), accept=_METADATA)
+        return dict(answer["metadata"])
 
     async def list(
         self, kind: str, *, namespace: str | None = None, labels: dict[str, str] | None = None
@@ -188,12 +200,13 @@ class Cluster:
         query: dict[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Manifest:
         arguments = await self._api.param_serialize(
             method=method,
             resource_path=path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )

@@ -23,6 +23,7 @@ _OWNED: Final = (
     ("apps", "v1", "deployments"),
     ("autoscaling", "v2", "horizontalpodautoscalers"),
     ("batch", "v1", "jobs"),
+    ("policy", "v1", "poddisruptionbudgets"),
     ("", "v1", "resourcequotas"),
     ("", "v1", "services"),
 )

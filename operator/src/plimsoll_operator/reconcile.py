@@ -54,7 +54,7 @@ class Reconciler:
         book = Book(cluster=cluster, wake=wake, clock=clock)
         return cls(
             budgets=Budgets(book, settings),
-            services=Services(book, settings.overlap),
+            services=Services(book, settings.overlap, settings.service_account),
             cluster=cluster,
             wake=wake,
             namespaces=settings.watch_namespaces,

@@ -11,8 +11,10 @@ from plimsoll.accounts import ledger_of, ledgers_of
 from plimsoll.api.fastapiservice import FastAPIService, WhenOver
 from plimsoll.budget.demand import Overlap
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
+from plimsoll.configuration import Reading, Sight, sources
 from plimsoll.decide import after_refusal, decide
 from plimsoll.errors import Forbidden, NotFound, PlimsollError, Terminal
+from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.event import event
@@ -25,6 +27,7 @@ from plimsoll_operator.queue import Done
 if TYPE_CHECKING:
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
     from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.configuration import Source
     from plimsoll.decide import Decision
     from plimsoll.observed import MakerView, PodView
 
@@ -33,12 +36,30 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job", "HorizontalPodAutoscaler")
+_CHILDREN: Final = (
+    "Deployment",
+    "Service",
+    "ResourceQuota",
+    "Job",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+)
 _MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
 _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
 _RELEASE_SECONDS: Final = 2.0
 """How soon to look again at pods that outlive their service: nothing wakes the operator when the last one is gone."""
+
+
+_ROTATION_SECONDS: Final = 60.0
+"""How soon to look again at Secrets and ConfigMaps: a watch would take rights on all of a namespace (ADR 11)."""
+
+_TOLD: Final = {
+    ConditionType.READY.value: "",
+    ConditionType.WITHIN_DECLARED.value: Reason.DECLARED.value,
+    ConditionType.CONFIG_TRACKED.value: Reason.TRACKED.value,
+}
+"""The conditions that events tell of, and the reason that is no news when it is the first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +69,7 @@ class Surroundings:
     objects: tuple[Manifest, ...]
     makers: tuple[MakerView, ...]
     pods: tuple[PodView, ...]
+    last_words: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,8 @@ class Services:
 
     book: Book
     overlap: Overlap = Overlap.GUARDED
+    account: str = ""
+    """The operator's own identity, for the command that grants it a right it lacks."""
 
     async def reconcile(self, key: Key) -> Done:
         """One look at one service."""
@@ -87,7 +111,12 @@ class Services:
                 self.book.wait(budget, key)
         if refusal is not None:
             raise refusal
-        waits = (decision.requeue_after, 5 * _RELEASE_SECONDS if left else None)
+        seen = any(each.sight is Sight.SEEN for each in observed.readings)
+        waits = (
+            decision.requeue_after,
+            5 * _RELEASE_SECONDS if left else None,
+            _ROTATION_SECONDS if seen else None,
+        )
         return Done(requeue_after=min((seconds for seconds in waits if seconds is not None), default=None))
 
     async def _read(self, key: Key) -> FastAPIService | None:
@@ -117,6 +146,7 @@ class Services:
             objects=tuple(objects),
             makers=makers(each for each in objects if each["kind"] in _MAKERS),
             pods=running(pods),
+            last_words=last_words(pods),
         )
 
     async def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
@@ -139,8 +169,20 @@ class Services:
             },
             pods=tuple(pod for pod in around.pods if pod.uid == uid),
             makers=tuple(maker for maker in around.makers if maker.uid == uid),
+            last_words=around.last_words,
+            readings=tuple(await asyncio.gather(*(self._reading(namespace, each) for each in sources(service)))),
+            account=self.account,
             now=self.book.clock(),
         )
+
+    async def _reading(self, namespace: str, source: Source) -> Reading:
+        """What may be seen of a Secret or ConfigMap; who granted nothing loses nothing but the rotation."""
+        try:
+            return Reading.of(source, await self.book.cluster.get_metadata(source.kind, namespace, source.name))
+        except NotFound:
+            return Reading(source=source, sight=Sight.MISSING)
+        except Forbidden:
+            return Reading(source=source, sight=Sight.NOT_GRANTED)
 
     async def _settle_claims(self, observed: Observed) -> tuple[Observed, Decision, dict[BudgetKey, Connections]]:
         """Decides with the budgets as they are now, and writes the claims before anything that needs them."""
@@ -197,10 +239,9 @@ class Services:
 
     async def _tell(self, service: FastAPIService, status: FastAPIServiceStatus) -> None:
         """Logs what has changed about the service, and puts it where ``kubectl describe`` shows it."""
-        before = {each.type: (each.status, each.reason) for each in service.status.conditions}
+        before = {each.type: each.reason for each in service.status.conditions}
         for each in status.conditions:
-            told = each.type in {ConditionType.READY.value, ConditionType.WITHIN_DECLARED.value}
-            if not told or before.get(each.type, ("True", Reason.DECLARED.value))[1] == each.reason:
+            if each.type not in _TOLD or before.get(each.type, _TOLD[each.type]) == each.reason:
                 continue
             log.info("service changed", condition=each.type, reason=each.reason, message=each.message)
             try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from integration.admission.stage import budget, service
 from plimsoll.api.crd import KINDS
-from plimsoll.api.fastapiservice import RESERVED_ENV
+from plimsoll.api.fastapiservice import RESERVED_ENV, Shutdown
 
 if TYPE_CHECKING:
     from integration.admission.stage import Stage
@@ -23,6 +23,7 @@ BROKEN = {
     "jobs: autoscaling": service(jobs=[{"name": "a", "command": ["x"]}, {"name": "b", "command": ["x"], **BOUNDS}]),
     "database.pool: minSize": service(database={"pool": {"size": 4, "minSize": 5}}),
     "web.service: nodePort": service(web={"service": {"nodePort": 30000}}),
+    "envFrom:": service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_"}]),
     "env: this name": service(env=[{"name": "MINE"}, {"name": "DB_POOL_SIZE", "value": "50"}]),
     "env: NAME_DATABASE_URL": service(additionalDatabases=[ORDERS], env=[{"name": "ORDERS_EU_DB_POOL_SIZE"}]),
     "metadata.name:": service("9lives"),
@@ -32,6 +33,7 @@ BROKEN = {
 """How the sentence of each rule begins → what breaks it."""
 
 MORE = {
+    "envFrom:": [service(envFrom=[{"secretRef": {"name": "a"}, "configMapRef": {"name": "b"}}])],
     "env: this name": [service(env=[{"name": name}]) for name in RESERVED_ENV],
     "env: NAME_DATABASE_URL": [
         service(additionalDatabases=[ORDERS], env=[{"name": f"ORDERS_EU_{name}"}])
@@ -51,6 +53,7 @@ WHOLE = [
     service(database={"pool": {"size": 5, "minSize": 5}}),
     service(web={"service": {"type": "NodePort", "nodePort": 30000}}),
     service(additionalDatabases=[ORDERS], env=[{"name": name} for name in ("MY_DB_POOL_SIZE", "ORDERS_EU_DEBUG")]),
+    service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_", "configMapRef": {"name": "b"}}]),
     service("a" * 63),
     budget(staleAfterSeconds=60, probeIntervalSeconds=30),
     budget(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),
@@ -80,3 +83,26 @@ def test_what_breaks_a_rule_is_refused_in_its_words(bare: Stage, begins: str) ->
 @pytest.mark.parametrize("manifest", WHOLE)
 def test_what_keeps_to_them_is_taken(bare: Stage, manifest: Manifest) -> None:
     assert bare.try_out(manifest).must()
+
+
+DEADLINES = [
+    {"requestDeadlineSeconds": 3584},
+    {"requestDeadlineSeconds": 3585},
+    {"preStopSeconds": 86400, "drainSeconds": 86400, "requestDeadlineSeconds": 86400, "lifespanSeconds": 86400},
+    {"preStopSeconds": 1000, "drainSeconds": 1000, "requestDeadlineSeconds": 1000, "lifespanSeconds": 594},
+    {"preStopSeconds": 1000, "drainSeconds": 1000, "requestDeadlineSeconds": 1000, "lifespanSeconds": 595},
+    {"jobDeadlineSeconds": 21589},
+    {"jobDeadlineSeconds": 21590},
+    {"jobDeadlineSeconds": 86400, "lifespanSeconds": 3600},
+]
+
+
+@pytest.mark.parametrize("deadlines", DEADLINES)
+def test_deadlines_that_add_up_to_too_much_are_refused_with_the_sum_that_python_says(
+    bare: Stage, deadlines: Manifest
+) -> None:
+    answer = bare.try_out(service(shutdown=deadlines))
+    sums = [each for kind in KINDS for each in kind.sums]
+    refusals = [words for each in sums if (words := each.refusal(Shutdown.model_validate(deadlines)))]
+    assert answer.code == (422 if refusals else 201), answer.words
+    assert [words for words in refusals if words not in answer.words] == []

@@ -141,6 +141,7 @@ RULES = {
     ),
     "database.pool: minSize": service("spec.database.pool", {"size": 2, "minSize": 3}),
     "web.service: nodePort": service("spec.web.service", {"nodePort": 30000}),
+    "envFrom:": service("spec.envFrom", [{"prefix": "A_"}]),
     "env: this name": service("spec.env", [{"name": "DB_POOL_SIZE", "value": "9"}]),
     "env: NAME_DATABASE_URL": {
         **service_manifest(
@@ -161,6 +162,14 @@ def test_a_broken_rule_of_the_crd_is_said_in_the_crds_words(
     result = run("plan", write(broken), *NUMBERS)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_deadlines_that_add_up_to_too_much_are_said_with_the_sum(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", write(service("spec.shutdown.drainSeconds", 3600)), *NUMBERS)
+    assert result.exit_code == 2
+    assert "= 3631 s to end, and 3600 s is the most" in result.stderr
 
 
 def test_every_rule_of_the_crd_is_held_and_broken_once_above() -> None:

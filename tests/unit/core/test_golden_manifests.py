@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plimsoll.render import deployment, guard, migration
+from plimsoll.render import deployment, disruption, guard, migration
 from plimsoll.render.service import service as front
 from plimsoll.render.stamp import stamped
 from support.builders import a_service, group
@@ -41,10 +41,21 @@ FULL = a_service(
         "lifespanSeconds": 3,
     },
     env=[{"name": "MYAPP_POOL_SIZE", "value": "$(DB_POOL_SIZE)"}],
+    envFrom=[{"secretRef": {"name": "shop-keys"}}, {"prefix": "SHOP_", "configMapRef": {"name": "shop-settings"}}],
+    pod={
+        "serviceAccountName": "shop",
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [
+            {"key": "dedicated", "value": "web", "effect": "NoSchedule"},
+            {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+        ],
+    },
     web={
         "command": ["serve", "--fast"],
         "port": 9000,
         "livenessPath": "/live",
+        "startupSeconds": 300,
         "readinessPath": "/ready",
         "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
         "service": {"type": "NodePort", "port": 8080, "nodePort": 30080},
@@ -61,6 +72,7 @@ def children(service: FastAPIService) -> dict[str, Manifest]:
         "service": front(service),
         "priority-class": guard.priority_class(service, "web"),
         "quota": guard.quota(service, "web", pods=4, full=4),
+        "disruption-budget": disruption.disruption_budget(service, part="web", target="shop-web"),
         "migration-job": migration.job(service, spec.migrations),
     }
 
@@ -119,6 +131,28 @@ def test_a_workload_selects_its_own_pods_and_only_them() -> None:
     web, jobs = (made[kind]["spec"]["selector"]["matchLabels"] for kind in ("web-deployment", "jobs-deployment"))
     assert web != jobs
     assert made["service"]["spec"]["selector"] == web
+
+
+def test_a_drain_may_always_take_a_pod_and_never_more_than_a_rollout() -> None:
+    for unavailable, may_go in ((0, 1), (1, 1), (3, 3)):
+        made = disruption.disruption_budget(a_service(unavailable=unavailable), part="web", target="shop-web")
+        assert made["spec"]["maxUnavailable"] == may_go
+        assert made["spec"]["selector"]["matchLabels"] == deployment.web(PLAIN)["spec"]["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "seconds"),
+    [
+        ({"replicas": 2}, 600 + 120 + 2 * 36),
+        ({"replicas": 0}, 600 + 120 + 36),
+        ({"rollout": {"minReadySeconds": 3600}}, 600 + 120 + 3600 + 2 * 36),
+        ({"web": {"startupSeconds": 3600}}, 600 + 3600 + 2 * 36),
+        ({"web": {"autoscaling": {"maxReplicas": 9}}}, 600 + 120 + 9 * 36),
+    ],
+)
+def test_nobody_gives_up_on_a_rollout_before_it_may_take_so_long(wishes: dict[str, Any], seconds: int) -> None:
+    spec = deployment.web(a_service(**wishes))["spec"]
+    assert spec["progressDeadlineSeconds"] == seconds > spec.get("minReadySeconds", 0)
 
 
 def test_every_workload_is_counted_by_the_quota_of_its_own_class() -> None:

@@ -14,6 +14,7 @@ import yaml
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import RESERVED_ENV, FastAPIService
 from plimsoll.api.meta import GROUP, VERSION
+from plimsoll.shutdown import JOBS, WEB, Ending
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest, Wire
@@ -51,6 +52,9 @@ class Kind:
 
     rules: dict[str, str] = field(default_factory=dict)
     """CEL expression on the spec → what it says when it is broken."""
+
+    sums: tuple[Ending, ...] = ()
+    """Deadlines of the spec that are refused when they add up to too much, with the sum."""
 
     object_rules: dict[str, str] = field(default_factory=dict)
     """Likewise on the whole object: its name, its spec and its status."""
@@ -125,6 +129,9 @@ KINDS: Final = (
             "!has(self.web.service.nodePort) || self.web.service.type == 'NodePort'": (
                 "web.service: nodePort is set but type is not NodePort; set type to NodePort or leave nodePort out"
             ),
+            "self.envFrom.all(e, has(e.secretRef) != has(e.configMapRef))": (
+                "envFrom: each entry names one Secret or one ConfigMap; set either secretRef or configMapRef"
+            ),
             f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))": (
                 "env: this name carries the contract with the operator and is set by it "
                 f"({', '.join(RESERVED_ENV)}); change the field that it comes from,"
@@ -138,6 +145,7 @@ KINDS: Final = (
                 " MYAPP_POOL_SIZE: $(ORDERS_DB_POOL_SIZE)"
             ),
         },
+        sums=(WEB, JOBS),
         object_rules={
             "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')": (
                 "metadata.name: it names a Service and labels pods, so it must be at most 63 lower-case letters, digits"
@@ -205,8 +213,9 @@ def crd(kind: Kind) -> Manifest:
     document = kind.model.model_json_schema(by_alias=True, mode="validation")
     definitions = document.get("$defs", {})
     properties = {part: schema_of(document["properties"][part], definitions) for part in ("spec", "status")}
+    sums = [{"rule": each.rule(), "messageExpression": each.message()} for each in kind.sums]
     if kind.rules:
-        properties["spec"]["x-kubernetes-validations"] = _validations(kind.rules)
+        properties["spec"]["x-kubernetes-validations"] = [*_validations(kind.rules), *sums]
     # A new object without any condition counts as ready for kstatus; this default says that nobody has looked yet.
     properties["status"]["default"] = {"observedGeneration": -1}
     name = kind.model.__name__

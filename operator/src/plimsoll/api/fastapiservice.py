@@ -11,7 +11,9 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from plimsoll.api.databases import AdditionalDatabase, BudgetRef, Database
+from plimsoll.api.environment import EnvFrom, EnvVar
 from plimsoll.api.meta import BudgetKey, Condition, Metadata, Wire
+from plimsoll.api.pods import PodSettings
 from plimsoll.api.workloads import Argv, JobGroup, Web
 
 RESERVED_ENV: Final = (
@@ -40,16 +42,6 @@ class PullPolicy(StrEnum):
     NEVER = "Never"
 
 
-class EnvVar(Wire):
-    """One environment variable; ``$(NAME)`` in the value expands to an earlier one, those of the contract included."""
-
-    name: Annotated[str, Field(min_length=1, max_length=253)]
-    """Name of the variable."""
-
-    value: Annotated[str, Field(max_length=32768)] = ""
-    """Its value."""
-
-
 class WhenOver(StrEnum):
     """What becomes of a service that does not fit into its budget."""
 
@@ -67,14 +59,14 @@ class Migrations(Wire):
     """The most connections that it opens."""
 
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
-    """How long one try may take."""
+    """How long one try may take; there are four."""
 
 
 class Shutdown(Wire):
-    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds."""
+    """The deadlines of a pod's end. The operator adds them up to terminationGracePeriodSeconds, at most 1 or 6 h."""
 
     pre_stop_seconds: Seconds = 0
-    """Sleep before SIGTERM, for images that do not drain by themselves."""
+    """Sleep before SIGTERM, for images that do not drain by themselves; the drain, if there is one, comes after it."""
 
     drain_seconds: Seconds = 5
     """How long a process told to stop goes on accepting, answering with Connection: close, until the endpoints have
@@ -148,6 +140,25 @@ class FastAPIServiceSpec(Wire):
     )
     """Further environment variables, after those of the contract."""
 
+    env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=16)] = ()
+    """Secrets and ConfigMaps whose keys become environment variables; those of the contract and of env win over them.
+    When one of them changes, or a Secret of a database, the pods are replaced, if the operator may read it: see the
+    condition ConfigTracked.
+    """
+
+    pod: PodSettings = Field(default_factory=PodSettings)
+    """What all pods of the service have in common: web, job workers and migrations."""
+
+
+class MigrationStatus(Wire):
+    """The last migration that failed."""
+
+    job: str = Field(default="", max_length=63)
+    """Name of its Job."""
+
+    log: str = Field(default="", max_length=4096)
+    """The last lines that it printed."""
+
 
 class PlanStatus(Wire):
     """What the service asks of its budget, and how that number comes about."""
@@ -195,13 +206,16 @@ class FastAPIServiceStatus(Wire):
     plan: PlanStatus | None = None
     """What the service asks of its budget."""
 
+    migration: MigrationStatus | None = None
+    """The migration that holds the rollout up by having failed."""
+
     url: str = Field(default="", max_length=1024)
     """Where the service is reached inside the cluster."""
 
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = Field(
         default=(), json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     )
-    """Ready, Reconciling, Stalled, BudgetGranted, WithinDeclared, MigrationsApplied."""
+    """Ready, Reconciling, Stalled, BudgetGranted, WithinDeclared, MigrationsApplied, ConfigTracked."""
 
 
 class FastAPIService(Wire):

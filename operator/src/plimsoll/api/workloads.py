@@ -86,7 +86,12 @@ class Web(Wire):
     """Port that the container listens on; given to it as PORT."""
 
     liveness_path: Annotated[str, Field(max_length=1024)] = "/healthz"
-    """Path of the startup and liveness probes."""
+    """Path of the startup and liveness probes. It should not use the database: a pool that is busy is no reason to
+    restart a process.
+    """
+
+    startup_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
+    """How long a pod may take to answer for the first time before it is restarted."""
 
     readiness_path: Annotated[str, Field(max_length=1024)] = "/readyz"
     """Path of the readiness probe."""

@@ -13,17 +13,39 @@ from plimsoll.render.pod import Process, template
 from plimsoll.units import Connections
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from plimsoll.api.fastapiservice import FastAPIService, Migrations
     from plimsoll.api.meta import Manifest
 
 PART = "migration"
 GRACE_SECONDS = 30
+REMEMBERED = 5
+"""How many migrations that are done are kept, so that their images need none when they come back."""
 
 
 def job_name(service: FastAPIService, migrations: Migrations) -> str:
     """Name of the Job of this image and command."""
     identity = "\0".join((service.spec.image, *migrations.command))
     return child(service.metadata.name, f"migrate-{hashlib.sha256(identity.encode()).hexdigest()[:8]}")
+
+
+def latest_done(children: Mapping[tuple[str, str], Manifest]) -> list[str]:
+    """The Jobs that were done last: their images can come back at once, since the schema has all that they need.
+
+    Without this, an image that somebody goes back to would migrate again, and many a tool fails on a schema that is
+    newer than its own revisions: the way back would be barred when it is needed.
+    """
+    done = [
+        (job["status"].get("completionTime", ""), name)
+        for (kind, name), job in children.items()
+        if kind == "Job" and any(map(_is_complete, job.get("status", {}).get("conditions", [])))
+    ]
+    return [name for _, name in sorted(done, reverse=True)[:REMEMBERED]]
+
+
+def _is_complete(condition: Manifest) -> bool:
+    return condition["type"] == "Complete" and condition.get("status") == "True"
 
 
 def job(service: FastAPIService, migrations: Migrations) -> Manifest:

@@ -32,6 +32,9 @@ be rebuilt from it.
 PODS: Final = f"{GROUP}/pods"
 """Annotation of a guard: the pods that its workload may have, of which some may be counted elsewhere."""
 
+CONFIG: Final = f"{GROUP}/config"
+"""Annotation of every pod of a workload: the versions of the Secrets and ConfigMaps that it was started with."""
+
 RENDERED: Final = f"{GROUP}/rendered"
 """Annotation of every child: digest of the manifest that it was applied from."""
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plimsoll.api.databases import AdditionalDatabase
+    from plimsoll.api.environment import EnvFrom
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey, Manifest
+    from plimsoll.api.pods import PodSettings
     from plimsoll.budget.demand import PoolCost
     from plimsoll.units import Connections
 
@@ -38,6 +40,9 @@ class Process:
 
     pod: Manifest = field(default_factory=dict)
     """Further fields of the pod: priority class, restart policy."""
+
+    startup_seconds: int = 0
+    """How long it may take to start."""
 
     databases: tuple[tuple[AdditionalDatabase, PoolCost], ...] = ()
     """The additional databases that it uses, and its pool of each."""
@@ -84,6 +89,21 @@ def _of_database(database: AdditionalDatabase, pool: PoolCost) -> tuple[Manifest
     )
 
 
+def _env_from(source: EnvFrom) -> Manifest:
+    entry: Manifest = source.model_dump(by_alias=True, exclude_none=True)
+    return entry if source.prefix else {key: value for key, value in entry.items() if key != "prefix"}
+
+
+def _settings(settings: PodSettings) -> Manifest:
+    """What is set of them, under the names that they have in a pod.
+
+    The service account is named in any case: a pod has two fields for it, and one that is no longer applied would come
+    back from the other.
+    """
+    wire: Manifest = settings.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return {key: value for key, value in wire.items() if value}
+
+
 def template(service: FastAPIService, process: Process) -> Manifest:
     """The pod template of ``process``; fits the restricted Pod Security Standard."""
     container: Manifest = {
@@ -91,6 +111,9 @@ def template(service: FastAPIService, process: Process) -> Manifest:
         "image": service.spec.image,
         "imagePullPolicy": service.spec.image_pull_policy.value,
         "env": _environment(service, process),
+        **({"envFrom": [_env_from(each) for each in service.spec.env_from]} if service.spec.env_from else {}),
+        # What a process printed last before it failed is then in the pod's status: no right on logs is needed.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -118,6 +141,7 @@ def template(service: FastAPIService, process: Process) -> Manifest:
             },
             "terminationGracePeriodSeconds": process.grace_seconds,
             "volumes": [{"name": _TMP, "emptyDir": {}}],
+            **_settings(service.spec.pod),
             **process.pod,
         },
     }
