@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from plimsoll.api.meta import Manifest
-    from plimsoll.observed import DeploymentView, Observed
+    from plimsoll.deployments import DeploymentView
+    from plimsoll.observed import Observed
     from plimsoll.step import Ref
 
 _WITH_LISTS: Final = frozenset({"Deployment", "Service"})
