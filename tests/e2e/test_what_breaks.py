@@ -1,11 +1,13 @@
 """What breaks around a running service: named in one clear message; what runs is not touched; it mends itself.
 
-The budget asks its server every 5 seconds here, so that a test need not wait for half a minute.
+The budget asks its server every 5 seconds here, so that a test need not wait for half a minute. It has a Secret of its
+own: a change of the service's would replace its pods, as it should (``test_rollout_details``).
 """
 
 from __future__ import annotations
 
 import base64
+import copy
 import shlex
 
 import pytest
@@ -15,9 +17,21 @@ from support.stage import BUDGET, SERVICE, pick, staged, without_node_port
 PASSWORD, WRONG_PASSWORD = "quickstart", "open-sesame"
 
 
+BUDGETS_SECRET = "budget-db"
+
+
 def asked_often(manifests) -> None:
     without_node_port(manifests)
-    pick(manifests, "ConnectionBudget")["spec"]["probeIntervalSeconds"] = 5
+    spec = pick(manifests, "ConnectionBudget")["spec"]
+    spec["probeIntervalSeconds"] = 5
+    spec["secretRef"]["name"] = BUDGETS_SECRET
+    copies = [copy.deepcopy(pick(manifests, kind)) for kind in ("Secret", "Role", "RoleBinding")]
+    for each in copies:
+        each["metadata"]["name"] = BUDGETS_SECRET if each["kind"] == "Secret" else f"plimsoll-{BUDGETS_SECRET}"
+    _, role, binding = copies
+    role["rules"][0]["resourceNames"] = [BUDGETS_SECRET]
+    binding["roleRef"]["name"] = role["metadata"]["name"]
+    manifests[:] = [*manifests[:1], *copies, *manifests[1:]]  # the first is the namespace
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +73,11 @@ def said(stage, reason: str, words: str = "") -> str:
 
 def set_uri(stage, uri: str) -> None:
     data = {"data": {"DATABASE_URL": base64.b64encode(uri.encode()).decode()}}
-    stage.kube.patch("secret", "captions-db", data, namespace=stage.namespace)
+    stage.kube.patch("secret", BUDGETS_SECRET, data, namespace=stage.namespace)
 
 
 def test_a_wrong_password_is_named_without_repeating_it(stage, nothing_touched):
-    secret = stage.kube.get("secret", "captions-db", namespace=stage.namespace)
+    secret = stage.kube.get("secret", BUDGETS_SECRET, namespace=stage.namespace)
     right = base64.b64decode(secret["data"]["DATABASE_URL"]).decode()
     set_uri(stage, right.replace(f":{PASSWORD}@", f":{WRONG_PASSWORD}@"))
     said(stage, "ServerUnreachable", "password authentication failed")
@@ -92,13 +106,13 @@ def test_a_secret_that_does_not_exist_is_asked_for_by_name(stage, nothing_touche
     said(stage, "SecretUnreadable", "There is no Secret nowhere in namespace e2e-breaks; create it")
     assert condition(stage.budget(), "Stalled")["status"] == "True"
     assert stored(stage) == 200
-    refer_to("captions-db")
+    refer_to(BUDGETS_SECRET)
     said(stage, "Observed")
 
 
 def test_a_secret_that_was_not_granted_comes_with_the_command_that_grants_it(stage, nothing_touched):
     where = f"--namespace={stage.namespace}"
-    stage.kube.run("delete", "rolebinding,role", "plimsoll-captions-db", where)
+    stage.kube.run("delete", "rolebinding,role", f"plimsoll-{BUDGETS_SECRET}", where)
     message = said(stage, "SecretUnreadable", "Grant it this one: kubectl")
     assert stored(stage) == 200
     _, _, commands = message.partition("Grant it this one: ")

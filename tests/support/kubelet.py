@@ -23,6 +23,8 @@ class Kubelet:
     def __init__(self, api: Api, *, every: float = 0.05) -> None:
         self._api, self._every = api, every
         self._done = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._leaving: dict[str, int] = {}
         self.error: BaseException | None = None
@@ -38,9 +40,19 @@ class Kubelet:
         if self.error is not None:
             raise self.error
 
+    def pause(self) -> None:
+        """Nothing that is new runs from now on."""
+        self._awake.clear()
+
+    def go_on(self) -> None:
+        """Everything is looked after again."""
+        self._awake.set()
+
     def _run(self) -> None:
         try:
             while not self._done.wait(self._every):
+                if not self._awake.is_set():
+                    continue
                 for pod in self._api.list("Pod"):
                     self._look_after(pod)
         except BaseException as error:  # noqa: BLE001 - told by whoever waits for the thread

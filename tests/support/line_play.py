@@ -109,8 +109,8 @@ class Play:
                 "--ignore-daemonsets",
                 "--delete-emptydir-data",
                 "--pod-selector=plimsoll.dev/service",
-                "--timeout=120s",
-                seconds=150,
+                "--timeout=300s",  # their disruption budgets let one pod of each workload go at a time
+                seconds=330,
             )
             self.world.told(
                 f"{node} is empty",

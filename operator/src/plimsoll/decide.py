@@ -28,7 +28,8 @@ from plimsoll.halfway import halfway, in_place
 from plimsoll.overlap import entitled, standing
 from plimsoll.quantity import amount
 from plimsoll.render import migration
-from plimsoll.steps import SOON_SECONDS, Step, fenced, roll_out
+from plimsoll.step import SOON_SECONDS, Step
+from plimsoll.steps import fenced, roll_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

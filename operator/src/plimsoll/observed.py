@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.demand import Overlap
-from plimsoll.render.names import COMPONENT, CONFIG, CONNECTIONS, SERVICE, SERVICE_UID
+from plimsoll.deployments import DeploymentView, shape_of
+from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.trouble import Trouble, of_pod
 from plimsoll.units import NONE, Connections, total
 
@@ -25,54 +26,6 @@ if TYPE_CHECKING:
 
 _CLEANUP_SECONDS: Final = 5
 """What kubelet and runtime may take to clear away a pod whose grace period is over."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeploymentView:
-    """How far a Deployment has come."""
-
-    part: str
-    seen: bool
-    """The controller has seen the latest spec, and acts on no earlier one any more."""
-
-    settled: bool
-    """That, and every pod is of its template and available."""
-
-    ready: int
-    wanted: int
-    replicas: int
-    stuck: str
-    """The controller's own words where it has given up waiting; empty otherwise."""
-
-    shape: str
-    """What its new pods are made of; see ``_shape``."""
-
-    conditions: Manifest
-    """Its conditions, by type."""
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> DeploymentView:
-        """Reads a Deployment as the API server returned it."""
-        meta, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status", {})
-        wanted = spec.get("replicas", 1)
-        conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-        progressing = conditions.get("Progressing", {})
-        seen = status.get("observedGeneration", 0) >= meta.get("generation", 0)
-        return cls(
-            part=meta.get("labels", {}).get(COMPONENT, ""),
-            seen=seen,
-            settled=seen
-            and status.get("replicas", 0)
-            == status.get("updatedReplicas", 0)
-            == status.get("availableReplicas", 0)
-            == wanted,
-            ready=status.get("readyReplicas", 0),
-            wanted=wanted,
-            replicas=status.get("replicas", 0),
-            stuck=progressing.get("message", "") if progressing.get("reason") == "ProgressDeadlineExceeded" else "",
-            shape=_shape(spec.get("template", {})),
-            conditions=conditions,
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +48,7 @@ class PodView:
     """Why its container does not run; nothing where it does or is only starting."""
 
     shape: str = ""
-    """What it is made of; see ``_shape``."""
+    """What it is made of; see ``shape_of``."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Iterator[PodView]:
@@ -113,7 +66,7 @@ class PodView:
                 connections=connections,
                 overdue_from=_overdue_from(meta),
                 trouble=of_pod(manifest.get("status", {})),
-                shape=_shape(manifest),
+                shape=shape_of(manifest),
             )
 
 
@@ -123,13 +76,6 @@ def _overdue_from(meta: Manifest) -> str:
         return ""
     slack = min(_CLEANUP_SECONDS, meta.get("deletionGracePeriodSeconds") or 0)
     return (datetime.fromisoformat(ends) + timedelta(seconds=slack)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _shape(pod: Manifest) -> str:
-    """By what a pod, or a template, tells one rollout from the next: enough to know the pods of an earlier one."""
-    annotations = pod.get("metadata", {}).get("annotations", {})
-    containers = [(each.get("image"), each.get("args")) for each in pod.get("spec", {}).get("containers", [])]
-    return repr((annotations.get(CONNECTIONS), annotations.get(CONFIG), containers[:1]))
 
 
 def declared(annotations: Mapping[str, str]) -> dict[BudgetKey, Connections]:

@@ -15,7 +15,8 @@ from plimsoll.render.names import component
 
 if TYPE_CHECKING:
     from plimsoll.conditions import Finding
-    from plimsoll.observed import DeploymentView, Observed
+    from plimsoll.deployments import DeploymentView
+    from plimsoll.observed import Observed
     from plimsoll.trouble import Trouble
 
 

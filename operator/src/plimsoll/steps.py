@@ -9,58 +9,30 @@ Without guards (``Counted``) a workload is changed only when its last change has
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
-from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.conditions import Reason, waits
 from plimsoll.configuration import is_held, versions
+from plimsoll.migrating import migrate
 from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
 from plimsoll.render import autoscaler, deployment, disruption, guard, migration
 from plimsoll.render.names import COMPONENT, CONFIG, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
+from plimsoll.step import SOON_SECONDS, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from plimsoll.api.meta import Manifest
-    from plimsoll.observed import DeploymentView, Observed
-
-SOON_SECONDS = 1.0
-"""How soon to look again at what the API server does by itself, such as a quota coming into force."""
+    from plimsoll.deployments import DeploymentView
+    from plimsoll.observed import Observed
+    from plimsoll.step import Ref
 
 _WITH_LISTS: Final = frozenset({"Deployment", "Service"})
 """Kinds with lists to which others can add items that an apply does not take away."""
-
-Ref = tuple[str, str]
-"""Kind and name of a child."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """What to do with the children, in this order.
-
-    Attributes:
-        apply: children to apply, in order.
-        overwrite: children to write as a whole, since somebody has added what an apply cannot take away.
-        delete: children to delete, in order.
-        findings: what is to be said of it; empty where the workloads speak for themselves.
-        again_after: seconds after which to look again, where it waits for something.
-        leftovers: children that the spec no longer names, those that still have to wait included.
-    """
-
-    apply: tuple[Manifest, ...] = ()
-    overwrite: tuple[Manifest, ...] = ()
-    delete: tuple[Ref, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    again_after: float | None = None
-    leftovers: tuple[Ref, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to do, now or later."""
-        return not (self.apply or self.overwrite or self.leftovers)
 
 
 def roll_out(observed: Observed, *, parts: frozenset[str] | None = None) -> Step:
@@ -70,7 +42,7 @@ def roll_out(observed: Observed, *, parts: frozenset[str] | None = None) -> Step
     rolled = [workload for workload in wanted if parts is None or part_of(workload) in parts]
     guards = [manifest for workload in rolled for manifest in _guards(observed, workload)]
     front = _outdated(observed, [*guards, render_service(service)])
-    if held := _migration(observed, before=front):
+    if held := migrate(observed, before=front):
         return held
     if guards and not all(guard_in_force(observed, workload) for workload in rolled):
         message = "Waits until the API server enforces the ResourceQuotas that keep the pods within the claim."
@@ -179,54 +151,6 @@ def _at_rest(observed: Observed, part: str) -> bool:
         return True
     view: DeploymentView | None = next((each for each in observed.deployments() if each.part == part), None)
     return view is None or (view.settled and not observed.terminating(part))
-
-
-def _migration(observed: Observed, *, before: Step) -> Step | None:
-    """What to do while the migration of this image is not done; ``None`` when it is, or there is none."""
-    service = observed.service
-    migrations = service.spec.migrations
-    if migrations is None:
-        return None
-    name = migration.job_name(service, migrations)
-    job = observed.children.get(("Job", name))
-    if job is None and migration.PART in observed.parts():
-        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
-        message = "Waits until the migration of an earlier image has stopped: two never run at once."
-        findings = waits(Reason.MIGRATING, message)
-        return replace(before, delete=superseded, findings=findings, again_after=2 * SOON_SECONDS)
-    under_way = _under_way(observed, name)
-    if job is None:
-        # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
-        apply = (*before.apply, stamped(migration.job(service, migrations)))
-        return replace(before, apply=apply, findings=under_way, again_after=2 * SOON_SECONDS)
-    done = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
-    if "Complete" in done:
-        return None
-    if "Failed" in done:
-        message = (
-            f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. A new image is tried"
-            f" by itself; to try this one again: kubectl -n {service.metadata.namespace} delete job {name}. Its whole"
-            f" log: kubectl -n {service.metadata.namespace} logs job/{name}."
-        )
-        if words := observed.words_of(name):
-            message += f" It ended with {words}"
-        finding = Finding(
-            type=ConditionType.MIGRATIONS_APPLIED, status=False, reason=Reason.MIGRATION_FAILED, message=message
-        )
-        return replace(before, findings=(*stalls(Reason.MIGRATION_FAILED, message), finding))
-    return replace(before, findings=under_way, again_after=2 * SOON_SECONDS)
-
-
-def _under_way(observed: Observed, job: str) -> tuple[Finding, ...]:
-    """What is said of a migration that is not done: what keeps its pod from starting, or how its last try ended."""
-    message = f"Job {job} migrates the database before the pods of this image roll out."
-    pods = [pod for pod in observed.pods if pod.part == migration.PART and not pod.overdue_from]
-    if trouble := next((pod.trouble for pod in pods if pod.trouble), None):
-        message += f" Its pod does not start: {trouble}."
-        return stalls(trouble.reason, message) if trouble.holds else waits(Reason.MIGRATING, message)
-    if words := observed.last_words.get(job):
-        message += f" It is tried again; the last try ended with {words}"
-    return waits(Reason.MIGRATING, message)
 
 
 def _outdated(observed: Observed, manifests: Iterable[Manifest]) -> Step:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.connectionbudget import ConnectionBudget, NamespacesFrom
 from plimsoll.api.fastapiservice import RESERVED_ENV, FastAPIService
+from plimsoll.api.pods import Effect, Operator
 from plimsoll.api.workloads import ServiceType
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from plimsoll.api.crd import Kind
     from plimsoll.api.meta import Wire
+    from plimsoll.api.pods import Toleration
     from plimsoll.api.workloads import Autoscaling
 
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -41,6 +43,11 @@ def _has_its_own_env(service: FastAPIService) -> bool:
     return not any(f"{prefix}_{name}" in names for prefix in prefixes for name in _CONTRACT)
 
 
+def _tolerates(one: Toleration) -> bool:
+    fits = one.key is not None if one.operator is Operator.EQUAL else one.value is None
+    return fits and (one.toleration_seconds is None or one.effect is Effect.NO_EXECUTE)
+
+
 BUDGET_RULES: Final[dict[str, Callable[[ConnectionBudget], bool]]] = {
     "staleAfterSeconds:": lambda each: each.spec.stale_after_seconds >= 2 * each.spec.probe_interval_seconds,
     "allowedNamespaces:": _selects,
@@ -53,6 +60,7 @@ SERVICE_RULES: Final[dict[str, Callable[[FastAPIService], bool]]] = {
     "web.service: nodePort": lambda each: (
         each.spec.web.service.node_port is None or each.spec.web.service.type is ServiceType.NODE_PORT
     ),
+    "pod.tolerations:": lambda each: all(map(_tolerates, each.spec.pod.tolerations)),
     "envFrom:": lambda each: all(
         (one.secret_ref is None) != (one.config_map_ref is None) for one in each.spec.env_from
     ),

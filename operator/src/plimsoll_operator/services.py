@@ -36,20 +36,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_CHILDREN: Final = (
-    "Deployment",
-    "Service",
-    "ResourceQuota",
-    "Job",
-    "HorizontalPodAutoscaler",
-    "PodDisruptionBudget",
-)
+_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 _MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
 _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
 _RELEASE_SECONDS: Final = 2.0
 """How soon to look again at pods that outlive their service: nothing wakes the operator when the last one is gone."""
-
 
 _ROTATION_SECONDS: Final = 60.0
 """How soon to look again at Secrets and ConfigMaps: a watch would take rights on all of a namespace (ADR 11)."""

@@ -23,6 +23,7 @@ BROKEN = {
     "jobs: autoscaling": service(jobs=[{"name": "a", "command": ["x"]}, {"name": "b", "command": ["x"], **BOUNDS}]),
     "database.pool: minSize": service(database={"pool": {"size": 4, "minSize": 5}}),
     "web.service: nodePort": service(web={"service": {"nodePort": 30000}}),
+    "pod.tolerations:": service(pod={"tolerations": [{"key": "a"}, {"value": "x"}]}),
     "envFrom:": service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_"}]),
     "env: this name": service(env=[{"name": "MINE"}, {"name": "DB_POOL_SIZE", "value": "50"}]),
     "env: NAME_DATABASE_URL": service(additionalDatabases=[ORDERS], env=[{"name": "ORDERS_EU_DB_POOL_SIZE"}]),
@@ -33,6 +34,14 @@ BROKEN = {
 """How the sentence of each rule begins → what breaks it."""
 
 MORE = {
+    "pod.tolerations:": [
+        service(pod={"tolerations": [broken]})
+        for broken in (
+            {"operator": "Exists", "value": "x"},
+            {"key": "a", "tolerationSeconds": 5},
+            {"key": "a", "tolerationSeconds": 5, "effect": "NoSchedule"},
+        )
+    ],
     "envFrom:": [service(envFrom=[{"secretRef": {"name": "a"}, "configMapRef": {"name": "b"}}])],
     "env: this name": [service(env=[{"name": name}]) for name in RESERVED_ENV],
     "env: NAME_DATABASE_URL": [
@@ -54,6 +63,7 @@ WHOLE = [
     service(web={"service": {"type": "NodePort", "nodePort": 30000}}),
     service(additionalDatabases=[ORDERS], env=[{"name": name} for name in ("MY_DB_POOL_SIZE", "ORDERS_EU_DEBUG")]),
     service(envFrom=[{"secretRef": {"name": "a"}}, {"prefix": "B_", "configMapRef": {"name": "b"}}]),
+    service(pod={"tolerations": [{"operator": "Exists"}, {"key": "a", "effect": "NoExecute", "tolerationSeconds": 5}]}),
     service("a" * 63),
     budget(staleAfterSeconds=60, probeIntervalSeconds=30),
     budget(allowedNamespaces={"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from captions.migrate import LOCK_KEY
 from captions.tables import Base
 from integration.service.programs import run_migration
 from sqlalchemy import create_engine
@@ -35,6 +38,33 @@ def test_runs_at_once_take_turns_and_each_succeeds(empty: str) -> None:
     with ThreadPoolExecutor(3) as pods:
         runs: list[subprocess.CompletedProcess[str]] = list(pods.map(run_migration, [empty] * 3))
     assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, "", "")] * 3
+
+
+def test_a_run_that_waits_too_long_for_another_gives_up_in_one_line_and_has_changed_nothing(empty: str) -> None:
+    with psycopg.connect(empty) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        run = run_migration(empty, PLIMSOLL_MIGRATION_WAIT_SECONDS="1")
+        tables = other.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert run.returncode == 1
+    assert run.stderr == "captions.migrate: rolled back: canceling statement due to lock timeout\n"
+    assert tables == (0,)
+    assert run_migration(empty).returncode == 0, "the lock goes with whoever held it"
+
+
+def test_a_table_that_is_in_use_is_not_queued_for_longer_than_its_users_can_bear(empty: str) -> None:
+    with psycopg.connect(empty) as user:
+        user.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        user.commit()
+        user.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        run = run_migration(empty, PLIMSOLL_MIGRATION_WAIT_SECONDS="60")
+        took = time.monotonic() - began
+    assert (run.returncode, run.stderr) == (
+        1,
+        "captions.migrate: rolled back: canceling statement due to lock timeout\n",
+    )
+    assert took < 30, "DDL_LOCK_TIMEOUT, and not the time for which another migration is waited for"
+    assert run_migration(empty).returncode == 0
 
 
 def test_the_migrations_are_the_models(database: Database) -> None:

@@ -141,6 +141,7 @@ RULES = {
     ),
     "database.pool: minSize": service("spec.database.pool", {"size": 2, "minSize": 3}),
     "web.service: nodePort": service("spec.web.service", {"nodePort": 30000}),
+    "pod.tolerations:": service("spec.pod", {"tolerations": [{"value": "x"}]}),
     "envFrom:": service("spec.envFrom", [{"prefix": "A_"}]),
     "env: this name": service("spec.env", [{"name": "DB_POOL_SIZE", "value": "9"}]),
     "env: NAME_DATABASE_URL": {

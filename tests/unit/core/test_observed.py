@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from plimsoll.api.meta import BudgetKey
-from plimsoll.observed import DeploymentView, MakerView, PodView, makers, running
+from plimsoll.deployments import DeploymentView
+from plimsoll.observed import MakerView, PodView, makers, running
 from plimsoll.units import Connections
 
 LABELS = {

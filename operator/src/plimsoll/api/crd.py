@@ -129,6 +129,11 @@ KINDS: Final = (
             "!has(self.web.service.nodePort) || self.web.service.type == 'NodePort'": (
                 "web.service: nodePort is set but type is not NodePort; set type to NodePort or leave nodePort out"
             ),
+            "self.pod.tolerations.all(t, (t.operator == 'Equal' ? has(t.key) : !has(t.value))"
+            " && (!has(t.tolerationSeconds) || (has(t.effect) && t.effect == 'NoExecute')))": (
+                "pod.tolerations: operator Equal needs a key, Exists takes no value, and tolerationSeconds needs effect"
+                " NoExecute; add the one or leave the other out"
+            ),
             "self.envFrom.all(e, has(e.secretRef) != has(e.configMapRef))": (
                 "envFrom: each entry names one Secret or one ConfigMap; set either secretRef or configMapRef"
             ),
