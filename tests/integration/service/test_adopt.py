@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED, Server
-from integration.service.rolling import roll
+from integration.service.rolling import refused, roll
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 from websockets.exceptions import ConnectionClosed
@@ -122,6 +122,21 @@ def test_sigterm_during_the_import_waits_for_it_in_uvicorns_workers(
     assert program.process.poll() is None
     gate.touch()
     assert program.ended() == 0
+
+
+@ALONE_IN_A_PID_NAMESPACE
+def test_sigterm_during_the_import_is_lost_by_uvicorn_as_pid_1(
+    start: Start, unused_port: Callable[[], int], tmp_path: Path
+) -> None:
+    """What ``plimsoll_runtime serve`` is for: this one serves on until it is killed."""
+    marker, gate, port = tmp_path / "importing", tmp_path / "gate", unused_port()
+    module, *arguments = Server.UVICORN.command(app="integration.service.slow_import:app", port=port)
+    program = start(*arguments, module=module, before=UNSHARED, MARKER=str(marker), GATE=str(gate))
+    eventually(marker.exists, within=30)
+    os.kill(*program.children(), signal.SIGTERM)
+    gate.touch()
+    program.saw("Uvicorn running")
+    assert not refused(port)
 
 
 @ALONE_IN_A_PID_NAMESPACE
