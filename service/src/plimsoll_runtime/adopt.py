@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -63,7 +64,6 @@ class Adopted:
             lifespan_seconds=self._settings.plimsoll_lifespan_seconds,
             request_log=request_log,
         )
-        self._took_over = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, connection or lifespan."""
@@ -75,9 +75,9 @@ class Adopted:
             if message["type"] == "lifespan.startup.complete":
                 self._take_over()
             await send(message)
-            if message["type"].startswith("lifespan.shutdown.") and self._took_over:
-                # uvicorn dies by its signal, but not as PID 1: there Python would wait for the threads of cut requests.
-                leave_after(THREADS_SECONDS, Exit.CUT if self._drain.cut else Exit.CLEAN)
+            if message["type"].startswith("lifespan.shutdown.") and self._drain.cut and os.getpid() == 1:
+                # Elsewhere uvicorn dies by its signal; here Python would wait for the threads of cut requests.
+                leave_after(THREADS_SECONDS, Exit.CUT)
 
         await self._wrapped(scope, receive, send_and_take_over)
 
@@ -104,4 +104,3 @@ class Adopted:
 
         signal.signal(signal.SIGTERM, on_sigterm)
         signal.signal(signal.SIGINT, on_sigint)
-        self._took_over = True

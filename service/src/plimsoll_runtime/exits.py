@@ -11,7 +11,7 @@ Used by ``__main__``, ``server`` and ``supervisor``, and by ``adopt`` under serv
     143  SIGTERM during the import or the app's start-up, when nobody knew us yet
 
 A supervisor ends with the code of the first of its processes that did not end well; a process that a signal killed
-counts as 128 + the signal's number, so 137 is SIGKILL.
+counts as 128 + the signal's number, so 137 is SIGKILL. One that was still starting when the others had served does not.
 
 Standard library only.
 """

@@ -56,10 +56,10 @@ class Supervisor:
         self._settled_seconds = settled_seconds
         self._children: dict[int, float] = {}
         self._stopping = False
-        self._code = 0
+        self._codes: list[int] = []
 
     def run(self) -> int:
-        """Until the last child has ended; returns the exit code of the first that did not end well."""
+        """Until the last child has ended; returns the exit code (``exits``)."""
         signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         if self._listener is not None:
             self._listener.set_inheritable(True)
@@ -72,7 +72,14 @@ class Supervisor:
                 self._reap()
             else:
                 self._stop(received)
-        return self._code
+        return self._code()
+
+    def _code(self) -> int:
+        """Of the first child that did not end well. One that was still starting counts only if nobody served."""
+        bad = [code for code in self._codes if code not in {Exit.CLEAN, Exit.TERMINATED}]
+        if bad:
+            return bad[0]
+        return Exit.CLEAN if Exit.CLEAN in self._codes else Exit.TERMINATED
 
     def _start(self) -> None:
         pid = os.posix_spawn(
@@ -96,13 +103,13 @@ class Supervisor:
 
     def _ended(self, pid: int, code: int, *, lived: float) -> None:
         if self._stopping:
-            self._code = self._code or code
+            self._codes.append(code)
             return
         log.error("process died", pid=pid, exit_code=code)
         if lived >= self._settled_seconds:
             self._start()
         else:
-            self._code = code or Exit.NOT_STARTED  # it had no business to end well so soon
+            self._codes.append(code or Exit.NOT_STARTED)  # it had no business to end well so soon
             self._stop(signal.SIGTERM)
 
     def _stop(self, received: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
+import pytest
 from support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -28,8 +29,18 @@ FAST = {
     "PLIMSOLL_JOB_POLL_SECONDS": "0.2",
     "DB_POOL_SIZE": "2",
     "PYTHONPATH": str(Path(__file__).parents[2]),  # where integration.service.job_kinds is
+    "PYTHONUNBUFFERED": "",  # as Python is without it: what is printed may be lost at the end
     "PYTHONWARNINGS": "error",
 }
+
+
+UNSHARED = ("unshare", "--pid", "--fork")
+"""Before a command: makes it PID 1, as in a container."""
+
+ALONE_IN_A_PID_NAMESPACE = pytest.mark.skipif(
+    subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode != 0,
+    reason="may not make a PID namespace here",
+)
 
 
 class Server(Enum):

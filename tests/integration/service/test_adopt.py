@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from integration.service.programs import Server
-from integration.service.rolling import roll
+from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED, Server
+from integration.service.rolling import refused, roll
+from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -120,6 +122,40 @@ def test_sigterm_during_the_import_waits_for_it_in_uvicorns_workers(
     assert program.process.poll() is None
     gate.touch()
     assert program.ended() == 0
+
+
+@ALONE_IN_A_PID_NAMESPACE
+def test_sigterm_during_the_import_is_lost_by_uvicorn_as_pid_1(
+    start: Start, unused_port: Callable[[], int], tmp_path: Path
+) -> None:
+    """What ``plimsoll_runtime serve`` is for: this one serves on until it is killed."""
+    marker, gate, port = tmp_path / "importing", tmp_path / "gate", unused_port()
+    module, *arguments = Server.UVICORN.command(app="integration.service.slow_import:app", port=port)
+    program = start(*arguments, module=module, before=UNSHARED, MARKER=str(marker), GATE=str(gate))
+    eventually(marker.exists, within=30)
+    os.kill(*program.children(), signal.SIGTERM)
+    gate.touch()
+    program.saw("Uvicorn running")
+    assert not refused(port)
+
+
+@ALONE_IN_A_PID_NAMESPACE
+@pytest.mark.parametrize("path", ["/gated", "/blocking"])
+def test_as_pid_1_uvicorn_survives_its_signal_and_ends_with_our_code(
+    serve: Callable[..., Web], tmp_path: Path, path: str
+) -> None:
+    """A thread that nobody waits for any more would hold Python, and so the pod, for ever."""
+    web = serve(app=LASTING, by=Server.UVICORN, before=UNSHARED, PLIMSOLL_REQUEST_DEADLINE_SECONDS="1")
+    gate = tmp_path / "gate"
+    gate.touch()
+    with ThreadPoolExecutor(1) as other:
+        request = other.submit(web.request, "GET" if path == "/gated" else "POST", path, params={"gate": str(gate)})
+        web.program.saw(f"{path} began")
+        if path == "/gated":
+            assert request.result().status_code == 200
+        os.kill(*web.program.children(), signal.SIGTERM)
+        assert web.program.ended(within=10) == (Exit.CLEAN if path == "/gated" else Exit.CUT)
+        assert request.result().status_code == (200 if path == "/gated" else 503)
 
 
 def test_our_own_server_takes_no_notice_of_it(serve: Callable[..., Web], database: Database) -> None:

@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
 import pytest
+from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED
 from integration.service.rolling import refused, roll
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
@@ -102,15 +102,10 @@ def test_sigterm_during_the_import_is_obeyed_at_once(start: Start, tmp_path: Pat
     assert program.ended() == Exit.TERMINATED
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode != 0,
-    reason="may not make a PID namespace here",
-)
+@ALONE_IN_A_PID_NAMESPACE
 def test_sigterm_during_the_import_is_obeyed_as_pid_1_too(start: Start, tmp_path: Path) -> None:
     marker = tmp_path / "importing"
-    program = start(
-        "serve", "integration.service.slow_import:app", before=("unshare", "--pid", "--fork"), MARKER=str(marker)
-    )
+    program = start("serve", "integration.service.slow_import:app", before=UNSHARED, MARKER=str(marker))
     assert eventually(lambda: marker.exists() and marker.read_text()) == "1"
     os.kill(*program.children(), signal.SIGTERM)
     assert program.ended() == Exit.TERMINATED

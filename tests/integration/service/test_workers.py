@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from integration.service.job_kinds import FAILING, GATED, WIDE
+from plimsoll_runtime.exits import Exit
 from plimsoll_runtime.jobs import ledger
 from support.eventually import eventually
 
@@ -203,4 +206,48 @@ def test_several_worker_processes_leave_together(start: Start, database: Databas
     assert ended(database, enqueue(database, WIDE, {})).status == "succeeded"
     worker.signal(signal.SIGTERM)
     assert worker.ended() == 0
+    assert eventually(lambda: database.backends(worker.name) == 0)
+
+
+def test_a_second_sigterm_changes_nothing(start: Start, database: Database, gate: Gate) -> None:
+    worker = work(start)
+    gate.attempt(1)
+    worker.signal(signal.SIGTERM)
+    worker.saw('"finishing"')
+    worker.signal(signal.SIGTERM)
+    gate.open()
+    assert worker.ended() == Exit.CLEAN
+    assert ended(database, gate.job).attempts == 1
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_sigterm_during_the_import_is_obeyed_at_once(start: Start, tmp_path: Path, processes: str) -> None:
+    marker = tmp_path / "importing"
+    worker = start("work", "integration.service.slow_import:app", MARKER=str(marker), WEB_CONCURRENCY=processes)
+    eventually(marker.exists, within=30)
+    worker.signal(signal.SIGTERM)
+    assert worker.ended(within=10) == Exit.TERMINATED
+
+
+def test_sigterm_right_after_the_start_is_obeyed(start: Start) -> None:
+    worker = work(start)
+    worker.signal(signal.SIGTERM)
+    assert worker.ended(within=10) == Exit.CLEAN
+
+
+def test_sigterm_is_obeyed_when_there_is_no_database(start: Start) -> None:
+    worker = work(start, DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    worker.saw("connection")
+    worker.signal(signal.SIGTERM)
+    assert worker.ended(within=15) == Exit.CLEAN
+
+
+def test_sigterm_at_any_moment_of_the_start_ends_it(start: Start, database: Database) -> None:
+    """Wherever it meets us: before Python runs our first line, during imports, while connecting, at work."""
+    for step in range(8):
+        worker = start("work", "integration.service.job_kinds:jobs")
+        with suppress(TimeoutExpired):
+            worker.ended(within=0.15 * step)  # not a wait for anything: it spreads the signals over the start
+        worker.signal(signal.SIGTERM)
+        assert worker.ended(within=15) in {-signal.SIGTERM, Exit.TERMINATED, Exit.CLEAN}
     assert eventually(lambda: database.backends(worker.name) == 0)
