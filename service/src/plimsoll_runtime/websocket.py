@@ -5,9 +5,10 @@ of the drain (``leaving`` says why), and its handler sees an ordinary disconnect
 look (it only sends, or waits for something else) is cancelled a little later: its client has gone, and it may not hold
 the pod until the request deadline.
 
-A handshake that comes during the drain is refused with HTTP 503 and Retry-After, so that the client tries another pod;
-a close before the accept would become a 403, which no client retries. Where the server cannot answer a handshake with
-a status, the connection is accepted and closed with 1012.
+A handshake that comes during the drain is taken like a request: its client cannot know yet, and a refusal would be a
+failure. It is closed like the others, within what is left of the drain. One that comes after it is refused with HTTP 503
+and Retry-After; a close before the accept would become a 403, which no client retries. Where the server cannot answer a
+handshake with a status, the connection is accepted and closed with 1012.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.websockets import WebSocketDisconnect
 
+from plimsoll_runtime.drain import Phase
 from plimsoll_runtime.leaving import moment
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class WebSocketMiddleware:
         """Serve one connection."""
         if scope["type"] != "websocket":
             await self._app(scope, receive, send)
-        elif self._drain.leaving:
+        elif self._drain.phase is Phase.STOPPING:
             await _refuse(scope, receive, send)
         else:
             await self._serve(scope, receive, send)

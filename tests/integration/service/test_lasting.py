@@ -13,7 +13,7 @@ import pytest
 from integration.service.programs import Server
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 if TYPE_CHECKING:
@@ -123,14 +123,16 @@ def test_without_a_drain_a_websocket_is_closed_at_once(last: Callable[..., Web])
     assert web.program.ended(within=6) == Exit.CLEAN
 
 
-def test_a_handshake_during_the_drain_is_sent_elsewhere(last: Callable[..., Web]) -> None:
-    web = last(PLIMSOLL_DRAIN_SECONDS="1.5")
-    with connect(f"ws://127.0.0.1:{web.port}/echo"):
-        draining(web)
-    with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{web.port}/echo"):
-        pass
-    assert refused.value.response.status_code == 503
-    assert refused.value.response.headers["retry-after"] == "1"
+def test_a_handshake_during_the_drain_is_taken_and_closed_within_it(last: Callable[..., Web]) -> None:
+    web = last(PLIMSOLL_DRAIN_SECONDS="2")
+    draining(web)
+    with connect(f"ws://127.0.0.1:{web.port}/echo") as client:
+        client.send("late")
+        assert client.recv() == "late"
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
     assert web.program.ended() == Exit.CLEAN
 
 
