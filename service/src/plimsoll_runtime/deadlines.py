@@ -114,8 +114,6 @@ class _Lifespan:
         except TimeoutError:
             if not self._patience.expired():
                 raise
-            if self._stage == "shutdown":
-                await log.aerror("the app did not close in time", seconds=self._seconds)
             if not self._answered:
                 await self.send({"type": f"lifespan.{self._stage}.failed", "message": f"{self._stage} was cancelled"})
         finally:
@@ -136,14 +134,18 @@ class _Lifespan:
         return message
 
     async def send(self, message: Message) -> None:
-        """What the app answers. Once it has started it can no longer be given up; once it has ended all is written."""
+        """What the app answers. Once it has started it can no longer be given up; once it has ended all is written.
+
+        All of it before the server hears: that may be the end of the process.
+        """
         self._answered = True
+        self._giving_up.cancel()
+        if not self._patience.expired():
+            self._patience.reschedule(None)  # it was in time; what remains is ours
+        elif self._stage == "shutdown":
+            log.error("the app did not close in time", seconds=self._seconds)
         if self._stage == "shutdown":
             await _flush()
-        else:
-            self._giving_up.cancel()
-            if not self._patience.expired():
-                self._patience.reschedule(None)
         await self._send(message)
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import asynccontextmanager
 from logging.handlers import MemoryHandler
-from pathlib import Path  # noqa: TC003 - FastAPI reads annotations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, WebSocket
@@ -28,14 +28,20 @@ buffered.addHandler(MemoryHandler(1000, flushLevel=logging.CRITICAL, target=logg
 buffered.setLevel(logging.INFO)
 
 
+async def opened(gate: Path) -> None:
+    while not await asyncio.to_thread(gate.exists):  # noqa: ASYNC110 - the gate is another process's
+        await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     if LIFESPAN == "waits-to-start":
         print("starting", flush=True)  # noqa: T201 - the test looks for it
         try:
-            await asyncio.Event().wait()
-        finally:
+            await opened(Path(os.environ.get("GATE", "/nowhere")))
+        except asyncio.CancelledError:
             print("start-up given up")  # noqa: T201 - likewise
+            raise
     if LIFESPAN == "blocks-to-start":
         print("starting", flush=True)  # noqa: T201 - likewise
         time.sleep(600)  # noqa: ASYNC251 - that is what is wrong with it
@@ -68,8 +74,7 @@ def blocking() -> None:
 @app.get("/gated")
 async def gated(gate: Path) -> str:
     print("/gated began", flush=True)  # noqa: T201 - likewise
-    while not await asyncio.to_thread(gate.exists):  # noqa: ASYNC110 - the gate is another process's
-        await asyncio.sleep(0.02)
+    await opened(gate)
     return "through"
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,6 +125,22 @@ def test_sigterm_during_the_import_waits_for_it_in_uvicorns_workers(
     assert program.ended() == 0
 
 
+@THEIRS
+def test_sigterm_during_the_start_up_waits_for_it(
+    start: Start, unused_port: Callable[[], int], tmp_path: Path, by: Server, code: int
+) -> None:
+    gate = tmp_path / "gate"
+    module, *arguments = by.command(app=LASTING, port=unused_port())
+    program = start(*arguments, module=module, LIFESPAN="waits-to-start", GATE=str(gate))
+    program.saw("starting" if by is Server.UVICORN else "(?s)starting.*starting")
+    program.signal(signal.SIGTERM)
+    with pytest.raises(TimeoutExpired):
+        program.ended(within=1)
+    gate.touch()
+    assert program.ended() == code
+    assert "printed, and closed" in program.log
+
+
 @ALONE_IN_A_PID_NAMESPACE
 def test_sigterm_during_the_import_is_lost_by_uvicorn_as_pid_1(
     start: Start, unused_port: Callable[[], int], tmp_path: Path
@@ -133,7 +150,8 @@ def test_sigterm_during_the_import_is_lost_by_uvicorn_as_pid_1(
     module, *arguments = Server.UVICORN.command(app="integration.service.slow_import:app", port=port)
     program = start(*arguments, module=module, before=UNSHARED, MARKER=str(marker), GATE=str(gate))
     eventually(marker.exists, within=30)
-    os.kill(*program.children(), signal.SIGTERM)
+    [inside] = program.children()
+    os.kill(inside, signal.SIGTERM)
     gate.touch()
     program.saw("Uvicorn running")
     assert not refused(port)
@@ -153,7 +171,8 @@ def test_as_pid_1_uvicorn_survives_its_signal_and_ends_with_our_code(
         web.program.saw(f"{path} began")
         if path == "/gated":
             assert request.result().status_code == 200
-        os.kill(*web.program.children(), signal.SIGTERM)
+        [inside] = web.program.children()
+        os.kill(inside, signal.SIGTERM)
         assert web.program.ended(within=10) == (Exit.CLEAN if path == "/gated" else Exit.CUT)
         assert request.result().status_code == (200 if path == "/gated" else 503)
 

@@ -107,7 +107,8 @@ def test_sigterm_during_the_import_is_obeyed_as_pid_1_too(start: Start, tmp_path
     marker = tmp_path / "importing"
     program = start("serve", "integration.service.slow_import:app", before=UNSHARED, MARKER=str(marker))
     assert eventually(lambda: marker.exists() and marker.read_text()) == "1"
-    os.kill(*program.children(), signal.SIGTERM)
+    [inside] = program.children()
+    os.kill(inside, signal.SIGTERM)
     assert program.ended() == Exit.TERMINATED
 
 
