@@ -10,8 +10,9 @@ import jsonschema  # type: ignore[import-untyped]  # no stubs among our requirem
 import pytest
 import yaml
 from plimsoll.api.connectionbudget import ConnectionBudget
-from plimsoll.api.crd import KINDS, crd, documents, schema_of
+from plimsoll.api.crd import crd, documents, schema_of
 from plimsoll.api.fastapiservice import FastAPIService
+from plimsoll.api.kinds import KINDS
 from support.builders import budget_manifest, group, service_manifest
 from support.helm import CHART, ROOT
 from support.schemas import validate
@@ -19,7 +20,7 @@ from support.schemas import validate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plimsoll.api.crd import Kind
+    from plimsoll.api.kinds import Kind
     from plimsoll.api.meta import Manifest
 
 BOTH = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)

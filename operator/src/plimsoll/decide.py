@@ -16,17 +16,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from plimsoll.accounts import is_fresh, is_ready, lost_beside
 from plimsoll.api.fastapiservice import WhenOver
 from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import REST_SECONDS, Wish, fit, floor_of
-from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.conditions import Finding, Reason, stalls, waits
 from plimsoll.errors import Forbidden
 from plimsoll.explain import Case, beside_what_runs, over_budget, with_pool
 from plimsoll.grants import Account, accounts_of, claims_of
 from plimsoll.halfway import halfway, in_place
+from plimsoll.obstacles import closed, lacking, unread
 from plimsoll.overlap import entitled, standing
-from plimsoll.quantity import amount
 from plimsoll.render import migration
 from plimsoll.step import SOON_SECONDS, Step
 from plimsoll.steps import fenced, roll_out
@@ -34,10 +33,8 @@ from plimsoll.steps import fenced, roll_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey
-    from plimsoll.api.workloads import JobGroup, Web
     from plimsoll.budget.ledger import Claim
     from plimsoll.errors import Terminal
     from plimsoll.observed import Observed
@@ -83,10 +80,10 @@ def decide(observed: Observed) -> Decision:
 
 def _decide(observed: Observed) -> Decision:
     service = observed.service
-    if lacking := _lacking(service):
-        return Decision(service=service, findings=stalls(Reason.INVALID_SPEC, lacking), requeue_after=PATIENT_SECONDS)
+    if lack := lacking(service):
+        return Decision(service=service, findings=stalls(Reason.INVALID_SPEC, lack), requeue_after=PATIENT_SECONDS)
     for key in service.budget_keys:
-        if finding := _closed(observed, key):
+        if finding := closed(observed, key):
             return Decision(service=service, findings=finding, requeue_after=PATIENT_SECONDS)
     if not all(view.seen for view in observed.deployments()):
         # One step at a time: until the controller knows of the last one, it may still act on the one before.
@@ -104,35 +101,6 @@ def after_refusal(decision: Decision, refusal: Terminal | Forbidden) -> Decision
     return replace(decision, findings=stalls(reason, f"The cluster refuses a part of the service: {refusal}"))
 
 
-def _lacking(service: FastAPIService) -> str:
-    """What the spec would need to mean anything; its schema cannot look into open fields."""
-    workloads: list[tuple[str, Web | JobGroup]] = [("web", service.spec.web)]
-    workloads += [(f"jobs {group.name}", group) for group in service.spec.jobs]
-    for name, workload in workloads:
-        asked = [amount(workload.resources, kind, "cpu") for kind in ("requests", "limits")]
-        if workload.autoscaling and not any(asked):
-            return (
-                f"{name}: autoscaling aims at a percentage of the CPU that a pod requests, and its resources request"
-                " none; set resources.requests.cpu."
-            )
-    return ""
-
-
-def _closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
-    """Why the service may not claim from a budget at all."""
-    budget, namespace = observed.budget(key), observed.service.metadata.namespace
-    if budget is None:
-        message = f"There is no ConnectionBudget {key}; create it, or correct the budgetRef that names it."
-        return waits(Reason.BUDGET_NOT_FOUND, message)
-    if not budget.admits(namespace, labels=observed.namespace_labels):
-        message = (
-            f"Budget {key} does not allow services of namespace {namespace}; its owner can set allowedNamespaces.from"
-            " to All, or to Selector with labels of that namespace."
-        )
-        return stalls(Reason.NAMESPACE_NOT_ALLOWED, message)
-    return ()
-
-
 def _decide_on(observed: Observed) -> Decision:
     service = observed.service
     accounts = accounts_of(observed)
@@ -146,7 +114,7 @@ def _decide_on(observed: Observed) -> Decision:
     claims = claims_of(accounts, refused=True)
     key = refusing.budget.key
     if refusing.ledger.capacity is None:
-        reading = _unread(observed, refusing.budget)
+        reading = unread(observed, refusing.budget)
         message = (
             f"Needs {refusing.wanted.connections} connections, and budget {key} has no valid reading of its server:"
             f" {reading}"
@@ -170,19 +138,6 @@ def _decide_on(observed: Observed) -> Decision:
             requeue_after=PATIENT_SECONDS,
         )
     return _halfway(observed, refusing)
-
-
-def _unread(observed: Observed, budget: ConnectionBudget) -> str:
-    """Why nothing may grow in a budget now."""
-    if is_fresh(budget, now=observed.now) and (lost := lost_beside(budget, observed.budgets)):
-        names = ", ".join(str(each.key) for each in lost)
-        return f"{names}, on the same server, has lost its status, and is not read again yet."
-    if is_ready(budget):
-        return f"the last one is older than {budget.spec.stale_after_seconds} s."
-    return next(
-        (each.message for each in budget.status.conditions if each.type == ConditionType.READY.value),
-        "it was never read.",
-    )
 
 
 def _fitted(observed: Observed) -> FastAPIService:

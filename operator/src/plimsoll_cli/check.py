@@ -14,8 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from plimsoll.api.connectionbudget import ConnectionBudget
-from plimsoll.api.crd import KINDS, crd
+from plimsoll.api.crd import crd
 from plimsoll.api.fastapiservice import FastAPIService
+from plimsoll.api.kinds import KINDS
 from plimsoll.api.meta import API_VERSION, GROUP
 from pydantic import ValidationError
 
@@ -26,7 +27,7 @@ from plimsoll_cli.source import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from plimsoll.api.crd import Kind
+    from plimsoll.api.kinds import Kind
     from plimsoll.api.meta import BudgetKey, Manifest
 
     from plimsoll_cli.source import Document

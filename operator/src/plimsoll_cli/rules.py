@@ -17,7 +17,7 @@ from plimsoll.api.workloads import ServiceType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plimsoll.api.crd import Kind
+    from plimsoll.api.kinds import Kind
     from plimsoll.api.meta import Wire
     from plimsoll.api.pods import Toleration
     from plimsoll.api.workloads import Autoscaling

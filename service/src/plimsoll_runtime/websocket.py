@@ -6,7 +6,7 @@ look (it only sends, or waits for something else) is cancelled a little later: i
 the pod until the request deadline.
 
 A handshake that comes during the drain is taken like a request: its client cannot know yet, and a refusal would be a
-failure. It is closed like the others, within what is left of the drain. One that comes after it is refused with HTTP 503
+failure. It is closed like the others, within what is left of the drain. One that comes later is refused with HTTP 503
 and Retry-After; a close before the accept would become a 403, which no client retries. Where the server cannot answer a
 handshake with a status, the connection is accepted and closed with 1012.
 """

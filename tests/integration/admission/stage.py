@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from plimsoll.api.admission import policy
-from plimsoll.api.crd import KINDS, crd
+from plimsoll.api.crd import crd
+from plimsoll.api.kinds import KINDS
 from plimsoll.api.meta import API_VERSION, Manifest
 from plimsoll.render.admission import binding
 from support.eventually import eventually

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from integration.admission.stage import budget, service
-from plimsoll.api.crd import KINDS
 from plimsoll.api.fastapiservice import RESERVED_ENV, Shutdown
+from plimsoll.api.kinds import KINDS
 
 if TYPE_CHECKING:
     from integration.admission.stage import Stage

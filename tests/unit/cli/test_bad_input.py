@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from plimsoll.api.crd import KINDS
+from plimsoll.api.kinds import KINDS
 from plimsoll_cli.rules import BUDGET_RULES, SERVICE_RULES
 from support.builders import budget_manifest, service_manifest
 
