@@ -91,10 +91,14 @@ class Rolling:
         stage, role = self.stage, f"captions_{uuid.uuid4().hex[:6]}"
         stage.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'rotated' IN ROLE captions")
         url = f"postgresql://{role}:rotated@postgres.{stage.namespace}.svc:5432/captions"
-        before = set(stage.children("pods"))
+        before = self._pods()
         stage.kube.patch("secret", "captions-db", {"stringData": {"DATABASE_URL": url}}, namespace=stage.namespace)
-        stage.until("the pods are replaced", lambda: not before & set(stage.children("pods")), within=240, every=1)
+        stage.until("the pods are replaced", lambda: not before & self._pods(), within=240, every=1)
         stage.ready(within=240, every=1)
+
+    def _pods(self) -> set[str]:
+        """Names of the pods that serve and work; migrations that are done stay."""
+        return {name for name in self.stage.children("pods") if "-migrate-" not in name}
 
     def migrate(self) -> None:
         """A migration that adds a column, before pods that know of it."""
