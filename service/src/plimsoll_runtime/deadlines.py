@@ -69,11 +69,12 @@ class DeadlineMiddleware:
             self._in_flight.discard(task)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send, *, task: asyncio.Task[Any]) -> None:
-        started = False
+        started = complete = False
 
         async def send_and_note(message: Message) -> None:
-            nonlocal started
+            nonlocal started, complete
             started = True
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
@@ -82,7 +83,8 @@ class DeadlineMiddleware:
             if not task.cancelling():
                 raise  # the app's own doing: nobody cancelled this request
             self._drain.cut += 1
-            log.warning("request cut", path=scope["path"], answered=not started)
+            client_saw = "all: its background task was cut" if complete else "a part" if started else "503"
+            log.warning("request cut", path=scope["path"], client_saw=client_saw)
             if started:
                 raise  # the server must cut the connection: a truncated body may not look like a whole one
             task.uncancel()

@@ -209,8 +209,9 @@ def test_several_worker_processes_leave_together(start: Start, database: Databas
     assert eventually(lambda: database.backends(worker.name) == 0)
 
 
-def test_a_second_sigterm_changes_nothing(start: Start, database: Database, gate: Gate) -> None:
-    worker = work(start)
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_second_sigterm_changes_nothing(start: Start, database: Database, gate: Gate, processes: str) -> None:
+    worker = work(start, WEB_CONCURRENCY=processes)
     gate.attempt(1)
     worker.signal(signal.SIGTERM)
     worker.saw('"finishing"')
