@@ -26,6 +26,7 @@ if [ "${1:-}" = --requirements ]; then
   pins dev operator/pyproject.toml service/pyproject.toml requirements/dev.in
   pins operator operator/pyproject.toml --constraint requirements/dev.txt
   pins service service/pyproject.toml --constraint requirements/dev.txt
+  pins testimage requirements/testimage.in --constraint requirements/dev.txt
 else
   venv_ready
   "$venv/bin/python" -m plimsoll.api.crd >"$cache/crds.yaml"

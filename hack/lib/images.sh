@@ -26,19 +26,25 @@ project_image() {
   cat "$decided"
 }
 
-project_images() {
-  local name image built=0 options=() variable
+# image_build BASE DOCKERFILE IMAGE: with the repository's root as context.
+image_build() {
+  local options=() variable
   # Proxies are part of the machine, not of the image; Docker knows these names without a declaration.
   for variable in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
     if [ -n "${!variable:-}" ]; then options+=(--build-arg "$variable=${!variable}"); fi
   done
   if [ -s "$ca_bundle" ]; then options+=(--secret "id=ca,src=$ca_bundle"); fi
+  DOCKER_BUILDKIT=1 "$(builder)" build --progress plain --file "$root/$2" --build-arg BASE_IMAGE="$1" "${options[@]}" \
+    --tag "$3" "$root"
+}
+
+project_images() {
+  local name image built=0
   for name in "${project_names[@]}"; do
     image=$(project_image "$name" "$1")
     if ! image_exists "$image"; then
       detail "$name"
-      DOCKER_BUILDKIT=1 "$(builder)" build --progress plain --file "$root/$(folder_of_image "$name")/Dockerfile" \
-        --build-arg BASE_IMAGE="$(python_base "$1")" "${options[@]}" --tag "$image" "$root"
+      image_build "$(python_base "$1")" "$(folder_of_image "$name")/Dockerfile" "$image"
       forget_older "$name" "$image"
       built=$((built + 1))
     fi

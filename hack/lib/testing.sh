@@ -9,7 +9,7 @@ test_image_folder=tests/support/image
 test_image_name() {
   echo "plimsoll/test:$({
     project_image captions "$1"
-    cd "$root" && project_files "$test_image_folder" | xargs -d '\n' sha256sum
+    cd "$root" && project_files "$test_image_folder" requirements/testimage.txt | xargs -d '\n' sha256sum
   } | sha256sum | cut -c1-12)"
 }
 
@@ -18,8 +18,7 @@ test_image() {
   local image
   image=$(test_image_name "$1")
   if image_exists "$image"; then kept; return; fi
-  DOCKER_BUILDKIT=1 "$(builder)" build --build-arg BASE_IMAGE="$(project_image captions "$1")" --tag "$image" \
-    "$root/$test_image_folder"
+  image_build "$(project_image captions "$1")" "$test_image_folder/Dockerfile" "$image"
   forget_older test "$image"
 }
 

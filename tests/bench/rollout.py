@@ -23,7 +23,7 @@ from support.load import load
 from support.rolling_controls import NO_DRAIN, PRE_STOP_ALONE, ShortGrace
 from support.rolling_figures import figures, p99, seconds
 from support.rolling_play import Play
-from support.rolling_world import LONG_SECONDS, SHUTDOWN, Rolling, outcome, rolling
+from support.rolling_world import LONG_SECONDS, Rolling, outcome, rolling
 from support.stage import Images
 
 if TYPE_CHECKING:
@@ -83,11 +83,9 @@ def controls(world: Rolling, *, rate: float) -> dict[str, float]:
     """All negative controls, each figure with the control's name before it."""
     found: dict[str, float] = {}
     for name, shutdown in (("no_drain", NO_DRAIN), ("pre_stop_alone", PRE_STOP_ALONE)):
-        world.stage.edit({"shutdown": shutdown})
-        world.stage.ready(within=240)
+        world.serve(shutdown=shutdown)
         found |= {f"{name}_{figure}": value for figure, value in control(world, rate=rate).items()}
-    world.stage.edit({"shutdown": SHUTDOWN | {"preStopSeconds": 0}})
-    world.stage.ready(within=240)
+    world.serve()
     short = control(ShortGrace.beside(world), rate=rate)
     return found | {f"short_grace_{figure}": value for figure, value in short.items()}
 

@@ -14,7 +14,7 @@ from support.load import load
 from support.rolling_controls import NO_DRAIN, PRE_STOP_ALONE, ShortGrace
 from support.rolling_figures import figures, seconds
 from support.rolling_play import Play
-from support.rolling_world import LONG_SECONDS, outcome, rolling
+from support.rolling_world import GUNICORN, LONG_SECONDS, UVICORN, outcome, rolling
 from support.witness import ConnectionWitness, PodWitness
 
 RATE = 60  # a third of a core for web pods, database, proxy and generator, so that rollouts have room
@@ -68,15 +68,27 @@ def test_nothing_fails_and_nothing_is_lost_whatever_is_rolled_out_and_connection
     assert pods.most_connections() <= max(claims)
 
 
+@pytest.mark.parametrize("command", [UVICORN, GUNICORN], ids=["uvicorn with processes", "gunicorn"])
+def test_other_servers_whose_app_adopts_the_contract_are_as_silent(world, command):
+    world.serve(command=command, workers=2)
+    with load(world.stage, *MIXED, targets=world.targets, node=world.home) as running:
+        world.roll()
+        world.roll()
+        running.stop()
+        report = outcome(world, running, within=120)
+    print(json.dumps(report["requests"]))
+    assert report["failed"] == {}, report["failures"]
+    assert report["to_be_stored"] == report["stored"] > 0
+
+
 @pytest.mark.parametrize("shutdown", [NO_DRAIN, PRE_STOP_ALONE], ids=["no drain", "preStop sleep alone"])
 def test_without_the_drain_the_same_load_sees_connections_cut(world, shutdown):
-    stage = world.stage
-    stage.edit({"shutdown": shutdown})
-    stage.ready(within=240)
+    world.serve(shutdown=shutdown)
     assert cut(world), "no connection was cut: the load would not see a failure with the drain either"
 
 
 def test_with_a_grace_period_shorter_than_its_requests_the_same_load_sees_them_cut(world):
+    world.serve()
     assert cut(ShortGrace.beside(world)), "no connection was cut by SIGKILL"
 
 

@@ -29,6 +29,15 @@ def all_ended(stage: Stage, *, within: float = 180) -> None:
 
 
 def times_done(stage: Stage) -> dict[str, int]:
-    """Job → how often it was done, of those that were done at all."""
-    rows = stage.sql("SELECT job, count(*) FROM audit WHERE state = 'done' GROUP BY 1").split()
+    """Job → how often it was done."""
+    return jobs_since(stage, 0)
+
+
+def jobs_since(stage: Stage, started: float) -> dict[str, int]:
+    """The same of the jobs that came after a moment, in seconds since the epoch."""
+    rows = stage.sql(
+        "SELECT job.id, count(audit.job) FROM plimsoll_jobs.job"  # noqa: S608 - a number of ours
+        " LEFT JOIN audit ON audit.job = job.id AND audit.state = 'done'"
+        f" WHERE job.created_at >= to_timestamp({started}) GROUP BY 1"
+    ).split()
     return {job: int(times) for job, times in (row.split("|") for row in rows)}

@@ -11,18 +11,24 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from support.audit import AUDIT, all_ended, times_done
+from support.audit import AUDIT, all_ended, jobs_since
 from support.stage import Stage, pick, staged, without_node_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from support.kube import Kube, Manifest
     from support.load import Load
     from support.stage import Images
 
-SERVE: Final = ["python3", "-m", "plimsoll_runtime", "serve", "rolling:app"]
+SERVE: Final = ("python3", "-m", "plimsoll_runtime", "serve", "rolling:app")
+UVICORN: Final = ("python3", "-m", "uvicorn", "rolling:app", "--host=0.0.0.0", "--port=8000", "--timeout-keep-alive=75")
+GUNICORN: Final = (
+    *("python3", "-m", "gunicorn", "rolling:app", "--worker-class=uvicorn_worker.UvicornWorker"),
+    *("--bind=0.0.0.0:8000", "--timeout=30", "--graceful-timeout=30", "--keep-alive=75"),
+)
 SHUTDOWN: Final = {"drainSeconds": 5, "requestDeadlineSeconds": 20, "jobDeadlineSeconds": 30, "lifespanSeconds": 5}
+NO_PRE_STOP: Final = {"preStopSeconds": 0}
 LONG_SECONDS: Final = 8
 """Of slow answers, stalls and streams: longer than the drain, shorter than the request deadline."""
 
@@ -64,6 +70,13 @@ class Rolling:
         """The ways to the service: straight, and through the proxy."""
         namespace = self.stage.namespace
         return {"direct": f"captions.{namespace}.svc", "proxy": f"haproxy.{namespace}.svc:8080"}
+
+    def serve(
+        self, *, command: tuple[str, ...] = SERVE, workers: int = 1, shutdown: Mapping[str, int] = SHUTDOWN
+    ) -> None:
+        """How the web pods are served from now on."""
+        self.stage.edit({"web": {"command": list(command), "workers": workers}, "shutdown": NO_PRE_STOP | shutdown})
+        self.stage.ready(within=240, every=1)
 
     def roll(self) -> None:
         """An edit that changes nothing but the pods, and a wait until all are new."""
@@ -126,7 +139,7 @@ def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
         pick(manifests, "StatefulSet")["spec"]["template"]["spec"]["nodeName"] = home
         service = pick(manifests, "FastAPIService")["spec"]
         service["image"] = os.environ["PLIMSOLL_TEST_IMAGE"]
-        service["web"] |= {"command": SERVE}
+        service["web"] |= {"command": list(SERVE)}
         service["shutdown"] = SHUTDOWN
 
     with staged(kube, namespace, images, change=change) as stage:
@@ -141,10 +154,12 @@ def outcome(world: Rolling, load: Load, *, within: float) -> dict[str, Any]:
     """The report of a load, and what became of the jobs that it brought."""
     report = load.report(within=within)
     all_ended(world.stage)
-    done = times_done(world.stage)
-    report["jobs"] = report["requests"].get("job", {"acknowledged": 0})["acknowledged"]
-    report["jobs_lost"] = max(0, report["jobs"] - len(done))
-    report["jobs_doubled"] = sum(times > 1 for times in done.values())
+    started = load.lines()[0]["started"]
+    jobs = jobs_since(world.stage, started)
+    accepted = report["requests"].get("job", {"acknowledged": 0})["acknowledged"]
+    report["jobs"] = accepted
+    report["jobs_lost"] = max(0, accepted - len(jobs)) + sum(times == 0 for times in jobs.values())
+    report["jobs_doubled"] = sum(times > 1 for times in jobs.values())
     return report
 
 

@@ -74,11 +74,11 @@ class ShutdownSettings(BaseSettings):
     plimsoll_drain_seconds: Annotated[float, Field(ge=0)] = 5
     """How long to go on accepting after SIGTERM; 0 switches the drain off."""
 
-    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 30
+    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 20
     """How long requests in flight may take to finish once the drain is over."""
 
     plimsoll_lifespan_seconds: Annotated[float, Field(gt=0)] = 5
-    """How long the app may take to close what it opened."""
+    """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
 
     @classmethod
     def load(cls) -> Self:

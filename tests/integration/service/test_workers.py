@@ -108,6 +108,23 @@ def test_sigterm_lets_a_step_finish_that_fits_into_the_deadline(start: Start, da
     assert not os.path.exists(state.result["tmp"]), "its folder goes with it"  # noqa: PTH110 - a plain string
 
 
+def test_a_database_that_takes_no_step_back_cannot_hold_the_worker(
+    start: Start, database: Database, gate: Gate
+) -> None:
+    leaving = work(start, PLIMSOLL_JOB_DEADLINE_SECONDS="0", PLIMSOLL_LIFESPAN_SECONDS="0.5")
+    first = gate.attempt(1)
+    with psycopg.connect(database.url) as blocker:
+        blocker.execute("LOCK TABLE plimsoll_jobs.step")
+        leaving.signal(signal.SIGTERM)
+        assert leaving.ended(within=8) == Exit.UNCLOSED
+        assert "not handed back in time" in leaving.log
+        assert gone(first), "the step itself is over"
+    work(start)
+    gate.attempt(2)
+    gate.open()
+    assert ended(database, gate.job).status == "succeeded"
+
+
 def test_sigterm_hands_the_rest_back_uncharged(start: Start, database: Database, gate: Gate) -> None:
     leaving = work(start, PLIMSOLL_JOB_DEADLINE_SECONDS="0.2")
     first = gate.attempt(1)

@@ -1,6 +1,6 @@
 """The reference service with what lasts besides: a slow answer, a stream without a natural end, a WebSocket.
 
-    python -m plimsoll_runtime serve rolling:app
+    python -m plimsoll_runtime serve rolling:app, uvicorn rolling:app, gunicorn rolling:app
 
 For the load of ``tests/support/loadgen``: ``/reports`` and ``/jobs`` are the reference service's own, and ``/notes`` is
 the least that stores something, for a million of them.
@@ -16,6 +16,7 @@ from captions.models import ReportIn
 from captions.routes import reports
 from fastapi import APIRouter, Query, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
+from plimsoll_runtime.adopt import adopt
 from plimsoll_runtime.leaving import until_leaving
 from pydantic import Field
 from sqlalchemy import text
@@ -72,3 +73,4 @@ async def echo(websocket: WebSocket) -> None:
 
 
 app.include_router(router)
+adopt(app)  # for uvicorn and gunicorn; under plimsoll_runtime it steps aside

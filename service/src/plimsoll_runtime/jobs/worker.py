@@ -5,7 +5,8 @@ that a step starts within milliseconds; the poll every second is the truth, so t
 connection breaks. Every worker sweeps: a step whose worker fell silent is another worker's within a lease and a poll.
 
 On SIGTERM it stops claiming, lets the steps in its hands finish within PLIMSOLL_JOB_DEADLINE_SECONDS, hands the rest
-back uncharged, and exits with 0.
+back uncharged, and exits with 0. A database that does not take them back is given PLIMSOLL_LIFESPAN_SECONDS; then the
+exit code is 1, and the leases run out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import structlog
 
 from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import SettingsError
+from plimsoll_runtime.exits import Exit
 from plimsoll_runtime.jobs import ledger
 from plimsoll_runtime.jobs.attempt import UNREACHABLE, Attempt
 
@@ -38,7 +40,7 @@ def work(registry: Registry, *, settings: Settings) -> int:
     """Run a registry's jobs until a signal; returns the exit code."""
     worker = Worker(registry, settings=settings)
     asyncio.run(worker.run())
-    return 0
+    return Exit.UNCLOSED if worker.left_steps else Exit.CLEAN
 
 
 class Worker:
@@ -56,6 +58,8 @@ class Worker:
             )
         self._registry = registry
         self._settings = settings
+        self.left_steps = False
+        """Whether some steps could not be handed back."""
         self._name = f"{settings.pgappname}/{os.getpid()}"
         self._lease = timedelta(seconds=settings.plimsoll_job_lease_seconds)
         self._stopping = asyncio.Event()
@@ -145,9 +149,16 @@ class Worker:
         if self._attempts:
             await log.ainfo("finishing", steps=len(self._attempts))
             await asyncio.wait(self._attempts, timeout=self._settings.plimsoll_job_deadline_seconds)
+        if not self._attempts:
+            return
         for attempt in self._attempts.values():
             attempt.hand_back()
-        await asyncio.gather(*self._attempts, return_exceptions=True)
+        _, late = await asyncio.wait(self._attempts, timeout=self._settings.plimsoll_lifespan_seconds)
+        if late:
+            self.left_steps = True
+            await log.aerror("not handed back in time; the leases will run out", steps=len(late))
+            for task in late:
+                task.cancel()
 
     async def _listen(self) -> None:
         """Hear of new work; reconnect for ever."""
