@@ -38,6 +38,7 @@ global
 defaults
     mode http
     log stdout format raw local0
+    option httplog
     option dontlognull
     option dontlog-normal
     # Nothing is hidden: the default would try a connection three times.
@@ -151,7 +152,7 @@ def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
 
 
 def outcome(world: Rolling, load: Load, *, within: float) -> dict[str, Any]:
-    """The report of a load, and what became of the jobs that it brought."""
+    """The report of a load, what became of the jobs that it brought, and what the proxy says of failures."""
     report = load.report(within=within)
     all_ended(world.stage)
     started = load.lines()[0]["started"]
@@ -160,6 +161,8 @@ def outcome(world: Rolling, load: Load, *, within: float) -> dict[str, Any]:
     report["jobs"] = accepted
     report["jobs_lost"] = max(0, accepted - len(jobs)) + sum(times == 0 for times in jobs.values())
     report["jobs_doubled"] = sum(times > 1 for times in jobs.values())
+    log = world.stage.kube.run("logs", f"--namespace={world.stage.namespace}", "deployment/haproxy", "--tail=20")
+    report["proxy"] = log.splitlines() if report["failed"] else []
     return report
 
 
