@@ -107,6 +107,7 @@ def _pod(stage: Stage, name: str, options: tuple[str, ...], targets: Mapping[str
                     "name": "load",
                     "image": stage.images.captions,
                     "args": ["python3", "/load/loadgen.py", *named, f"--text={name}", *options],
+                    "resources": {"requests": {"cpu": "300m"}},
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},

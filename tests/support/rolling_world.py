@@ -32,6 +32,9 @@ NO_PRE_STOP: Final = {"preStopSeconds": 0}
 LONG_SECONDS: Final = 8
 """Of slow answers, stalls and streams: longer than the drain, shorter than the request deadline."""
 
+PACED: Final = {"requests": {"cpu": "200m"}, "limits": {"cpu": "500m"}}
+"""A pod that starts may take half a core, and leaves the rest of the machine to those that serve."""
+
 HAPROXY: Final = """
 global
     maxconn 2000
@@ -130,6 +133,11 @@ class Rolling:
         self.stage.ready(within=240, every=1)
 
 
+def requests(cpu: str) -> Manifest:
+    """Resources of a container that is not to starve beside pods that asked for more."""
+    return {"requests": {"cpu": cpu}}
+
+
 @contextlib.contextmanager
 def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
     """The service, Ready, with its proxy."""
@@ -137,10 +145,13 @@ def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
 
     def change(manifests: list[Manifest]) -> None:
         without_node_port(manifests)
-        pick(manifests, "StatefulSet")["spec"]["template"]["spec"]["nodeName"] = home
+        database = pick(manifests, "StatefulSet")["spec"]["template"]["spec"]
+        database["nodeName"] = home
+        database["containers"][0]["resources"] = requests("500m")
         service = pick(manifests, "FastAPIService")["spec"]
         service["image"] = os.environ["PLIMSOLL_TEST_IMAGE"]
-        service["web"] |= {"command": list(SERVE)}
+        service["web"] |= {"command": list(SERVE), "resources": PACED}
+        service["jobs"][0]["resources"] = PACED
         service["shutdown"] = SHUTDOWN
 
     with staged(kube, namespace, images, change=change) as stage:
@@ -188,6 +199,7 @@ def _proxy(namespace: str, *, node: str) -> tuple[Manifest, ...]:
         "image": os.environ["PLIMSOLL_TEST_IMAGE"],
         "args": ["haproxy", "-f", "/etc/haproxy.d/haproxy.cfg"],
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "resources": requests("200m"),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from plimsoll_runtime.contract import wrap
+from plimsoll_runtime.contract import settle, wrap
 from plimsoll_runtime.drain import EXTENSION, Drain
 from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave_after
 from plimsoll_runtime.settings import ShutdownSettings
@@ -104,3 +104,4 @@ class Adopted:
 
         signal.signal(signal.SIGTERM, on_sigterm)
         signal.signal(signal.SIGINT, on_sigint)
+        settle()

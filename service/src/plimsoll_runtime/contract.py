@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from plimsoll_runtime.access import RequestLogMiddleware
@@ -23,3 +24,12 @@ def wrap(app: ASGIApp, *, drain: Drain, lifespan_seconds: float, request_log: bo
     if request_log:
         app = RequestLogMiddleware(app)
     return DrainMiddleware(HealthMiddleware(app, drain=drain), drain=drain)
+
+
+def settle() -> None:
+    """What modules and app have made by now stays to the end: garbage collections need not look at all of it again.
+
+    Each full one would, and stand still for some ten milliseconds under load.
+    """
+    gc.collect()
+    gc.freeze()

@@ -6,10 +6,13 @@ who waits longer than ``pool_timeout`` gets a 503 (``errors``) instead of a conn
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from plimsoll_runtime.connecting import connect_arguments
@@ -22,13 +25,20 @@ if TYPE_CHECKING:
 RECYCLE_SECONDS: Final = 600
 """Shorter than the idle timeouts of the usual proxies and firewalls."""
 
+WARM_SECONDS: Final = 2.0
+"""How long a start waits for its pool."""
+
+log = structlog.stdlib.get_logger(__name__)
+
 
 @asynccontextmanager
 async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """The engine, from the app's start to its end. It connects lazily: a probe answers before the database does.
+    """The engine, from the app's start to its end, with its pool open: the first requests need not wait for it.
 
-    Disposing of it mid-flight would swap in a second pool with a cap of its own, so it happens here and only here,
-    after uvicorn has finished every request.
+    A database that is away at that moment holds nobody up: requests connect as they come.
+
+    Disposing of the engine mid-flight would swap in a second pool with a cap of its own, so it happens here and only
+    here, after uvicorn has finished every request.
     """
 
     async def connect() -> psycopg.AsyncConnection[Any]:
@@ -45,9 +55,19 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
         hide_parameters=True,
     )
     try:
+        await _warm(engine, connections=settings.db_pool_size)
         yield engine
     finally:
         await engine.dispose()
+
+
+async def _warm(engine: AsyncEngine, *, connections: int) -> None:
+    """Open the whole pool: a new pod gets its share of the requests at once, and would let each wait for it."""
+    try:
+        async with asyncio.timeout(WARM_SECONDS), AsyncExitStack() as held:
+            await asyncio.gather(*(held.enter_async_context(engine.connect()) for _ in range(connections)))
+    except (TimeoutError, OSError, psycopg.Error, SQLAlchemyError) as error:
+        await log.awarning("the pool is not open yet", error=type(error).__name__)
 
 
 async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from typing_extensions import override
 
-from plimsoll_runtime.contract import wrap
+from plimsoll_runtime.contract import settle, wrap
 from plimsoll_runtime.drain import Drain, Phase
 from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave, leave_after
 
@@ -73,6 +73,11 @@ class DrainingServer(uvicorn.Server):
         if self._drain.cut:
             return Exit.CUT
         return Exit.UNCLOSED if self.lifespan.should_exit else Exit.CLEAN
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        settle()
 
     @override
     async def on_tick(self, counter: int) -> bool:

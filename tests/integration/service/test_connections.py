@@ -25,7 +25,7 @@ def report() -> dict[str, str]:
 
 def test_a_web_process_never_opens_more_than_pool_and_overflow(serve: Callable[..., Web], database: Database) -> None:
     web = serve(DB_POOL_SIZE="2", DB_MAX_OVERFLOW="1", PLIMSOLL_REQUEST_DEADLINE_SECONDS="60")
-    assert database.backends(web.program.name) == 0, "probes take no connection"
+    assert database.backends(web.program.name) == 2, "the pool is open before the first request; probes take none"
     seen: list[int] = []
     done = threading.Event()
 
@@ -42,6 +42,18 @@ def test_a_web_process_never_opens_more_than_pool_and_overflow(serve: Callable[.
     assert statuses == {201}
     assert max(seen) == 3
     assert eventually(lambda: database.backends(web.program.name) == 2), "overflow is closed again, the pool is kept"
+
+
+def test_a_database_that_is_away_holds_no_start_up_and_is_found_later(
+    serve: Callable[..., Web], database: Database
+) -> None:
+    database.server.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+    web = serve(DB_POOL_SIZE="2")
+    assert web.get("/readyz").status_code == 200
+    assert "the pool is not open yet" in web.program.log
+    assert web.post("/reports", json=report()).status_code == 503
+    database.server.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT -1")
+    assert web.post("/reports", json=report()).status_code == 201
 
 
 def test_an_exhausted_pool_is_503_within_the_deadline(serve: Callable[..., Web], database: Database) -> None:
