@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 REQUESTS, RATE = 1_000_000, 350.0
 ROLLOUTS, STEADY_SECONDS = 20, 120.0
 CONTROL_ROLLOUTS = 2
+MOST_P99_RATIO = 1.5
 PLOT = FOLDER / "rollout.svg"
 
 
@@ -90,6 +91,15 @@ def controls(world: Rolling, *, rate: float) -> dict[str, float]:
     return found | {f"short_grace_{figure}": value for figure, value in short.items()}
 
 
+def missed_goals(found: dict[str, float]) -> list[tuple[str, str]]:
+    """Which figures are not what they are to be, and what that is."""
+    goals = {name: ("0", found[name] == 0) for name in ("failed", "lost", "doubled")}
+    goals["p99_ratio"] = ("at most 1.5", found["p99_ratio"] <= MOST_P99_RATIO)
+    for name in ("no_drain_failed", "pre_stop_alone_failed", "short_grace_failed"):
+        goals[name] = ("more than 0: a control that finds nothing", found[name] > 0)
+    return [(name, goal) for name, (goal, is_met) in goals.items() if not is_met]
+
+
 def tell(scene: Scene) -> None:
     """Progress, for who waits an hour."""
     print(f"{scene.what}: {scene.end - scene.start:.0f} s", flush=True)
@@ -127,6 +137,8 @@ def main(requests: int, rate: float) -> None:
         plot(scenes, told)
         found |= controls(world, rate=rate / 2)
     write("rollout", command="make bench-rollout", figures=found | {"rate": rate})
+    if missed := [f"{name} is {found[name]}, and is to be {goal}" for name, goal in missed_goals(found)]:
+        sys.exit("; ".join(missed))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.loadgen.tally import DIGESTS
 from support.slides import slide
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Load:
         assert "sent" in report, (
             f"the generator broke: {self._stage.kube.run('logs', '-n', self._stage.namespace, self.name)}"
         )
-        report["stored"] = int(self._stage.sql(f"SELECT count(*) FROM report WHERE text = '{self.name}'"))  # noqa: S608
+        rows = f"FROM report WHERE text = '{self.name}'"
+        stored, checksum = self._stage.sql(f"SELECT count(*), {DIGESTS} {rows}").split("|")
+        report["stored"], report["same_ids"] = int(stored), int(checksum) == report["checksum"]
         return report
 
 

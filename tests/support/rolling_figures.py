@@ -65,16 +65,17 @@ def figures(report: dict[str, Any], told: list[Second], scenes: Sequence[Scene])
     """What the bench writes.
 
     ``lost`` was acknowledged and is not stored, or is a job that did not end; ``doubled`` is stored though it was not
-    acknowledged, or is a job whose effect came about more than once.
+    acknowledged, or is a job whose effect came about more than once. As many rows with other ids are one of each.
     """
+    others = int(report["stored"] == report["to_be_stored"] and not report["same_ids"])
     quiet = [scene for scene in scenes if scene.what == "steady"]
     restless = [scene for scene in scenes if scene.what == "rollout"]
     found: dict[str, float] = {
         "requests": report["sent"],
         "rollouts": len(restless),
         "failed": sum(report["failed"].values()),
-        "lost": max(0, report["to_be_stored"] - report["stored"]) + report["jobs_lost"],
-        "doubled": max(0, report["stored"] - report["to_be_stored"]) + report["jobs_doubled"],
+        "lost": max(0, report["to_be_stored"] - report["stored"]) + others + report["jobs_lost"],
+        "doubled": max(0, report["stored"] - report["to_be_stored"]) + others + report["jobs_doubled"],
         "jobs": report["jobs"],
         "longest_gap_s": report["longest_gap_seconds"],
     }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SERVE: Final = ("python3", "-m", "plimsoll_runtime", "serve", "rolling:app")
 UVICORN: Final = ("python3", "-m", "uvicorn", "rolling:app", "--host=0.0.0.0", "--port=8000", "--timeout-keep-alive=75")
+# 31 would cover drain, deadline and lifespan to the last second; 30 is what gunicorn does by itself.
 GUNICORN: Final = (
     *("python3", "-m", "gunicorn", "rolling:app", "--worker-class=uvicorn_worker.UvicornWorker"),
     *("--bind=0.0.0.0:8000", "--timeout=30", "--graceful-timeout=30", "--keep-alive=75"),

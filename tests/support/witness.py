@@ -7,6 +7,7 @@ ConnectionWitness asks pg_stat_activity ten times a second, over one connection 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import threading
 import time
@@ -108,9 +109,11 @@ class PodWitness(_Witness):
         """The most pods of one workload that existed at once, leaving ones included."""
         return max(sum(pod.part == part and not pod.over for pod in pods.values()) for _, pods in self.moments)
 
-    def most_connections(self) -> int:
-        """The most connections that the pods that existed at once could have opened."""
-        return max(sum(pod.connections for pod in pods.values() if not pod.over) for _, pods in self.moments)
+    def most_connections(self, *, since: float = 0, until: float = math.inf) -> int:
+        """The most connections that the pods that existed at once could have opened, between two moments."""
+        before = [pods for at, pods in self.moments if at < since][-1:]
+        pods_then = [*before, *(pods for at, pods in self.moments if since <= at <= until)]
+        return max(sum(pod.connections for pod in pods.values() if not pod.over) for pods in pods_then)
 
     def names(self, part: str) -> set[str]:
         """All pods of one workload that were ever seen."""
@@ -135,9 +138,10 @@ class ConnectionWitness(_Witness):
         self.samples.append(json.loads(line))
         return True
 
-    def most(self) -> int:
-        """The most connections at once."""
-        return max(sum(int(number) for number in sample["by"].values()) for sample in self.samples)
+    def most(self, *, since: float = 0, until: float = math.inf) -> int:
+        """The most connections at once, between two moments."""
+        within = [sample["by"] for sample in self.samples if since <= float(sample["at"]) <= until]
+        return max((sum(int(number) for number in by.values()) for by in within), default=0)
 
     def most_by_name(self) -> Counter[str]:
         """The most connections that each pod had at once."""

@@ -7,13 +7,13 @@ who waits longer than ``pool_timeout`` gets a 503 (``errors``) instead of a conn
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from plimsoll_runtime.connecting import connect_arguments
 
@@ -63,11 +63,15 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 async def _warm(engine: AsyncEngine, *, connections: int) -> None:
     """Open the whole pool: a new pod gets its share of the requests at once, and would let each wait for it."""
+    opened: list[AsyncConnection] = []
     try:
-        async with asyncio.timeout(WARM_SECONDS), AsyncExitStack() as held:
-            await asyncio.gather(*(held.enter_async_context(engine.connect()) for _ in range(connections)))
+        async with asyncio.timeout(WARM_SECONDS):
+            for _ in range(connections):
+                opened.append(await engine.connect())  # noqa: PERF401 - what is open counts when one fails
     except (TimeoutError, OSError, psycopg.Error, SQLAlchemyError) as error:
-        await log.awarning("the pool is not open yet", error=type(error).__name__)
+        await log.awarning("the pool is not open yet", opened=len(opened), of=connections, error=type(error).__name__)
+    for each in opened:
+        await each.close()
 
 
 async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

@@ -80,13 +80,23 @@ def api() -> Iterator[Api]:
 def test_rollouts_without_pause_stay_within_guard_and_margin(
     api: Api, replicas: int, surge: int, unavailable: int, over: int
 ) -> None:
-    namespace = f"races-{surge}"
+    assert replicas < most_pods(api, replicas, surge, unavailable, guarded=True) <= replicas + surge + over
+
+
+def test_without_a_guard_they_do_not(api: Api) -> None:
+    assert most_pods(api, 6, 1, 0, guarded=False) > 6 + 1 + MARGIN_PODS
+
+
+def most_pods(api: Api, replicas: int, surge: int, unavailable: int, *, guarded: bool) -> int:
+    """The most pods that existed at once."""
+    namespace = f"races-{surge}-{guarded}".lower()
     service = _service(namespace, replicas=replicas, surge=surge, unavailable=unavailable)
     web = deployment.web(service)
     part = web["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}).must()
     api.create(_free(guard.priority_class(service, part))).must()
-    quota = api.create(_free(guard.quota(service, part, pods=replicas + surge, full=replicas + surge))).must()
+    pods = replicas + surge if guarded else 1000
+    quota = api.create(_free(guard.quota(service, part, pods=pods, full=pods))).must()
     eventually(lambda: "hard" in api.get("ResourceQuota", quota["metadata"]["name"], namespace).body["status"])
     with Census(api, namespace) as census:
         for round_ in range(ROLLOUTS):
@@ -95,7 +105,7 @@ def test_rollouts_without_pause_stay_within_guard_and_margin(
             eventually(lambda: _is_done(api, web), within=120)
         api.scale(web, 0).must()
     assert census.born >= ROLLOUTS * replicas, "every rollout replaced every pod"
-    assert replicas < census.most <= replicas + surge + over
+    return census.most
 
 
 def _service(namespace: str, *, replicas: int, surge: int, unavailable: int) -> FastAPIService:

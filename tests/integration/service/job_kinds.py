@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -30,6 +31,13 @@ def fail(step: StepInput) -> Json:
     raise ValueError("again, please")
 
 
+async def threaded(step: StepInput) -> Json:
+    """Not in a child, and in a thread that outlasts everybody's patience."""
+    (Path(step.input["folder"]) / f"attempt-{step.attempt}").write_text(f"{os.getpid()}")
+    await asyncio.to_thread(time.sleep, 600)
+    return {}
+
+
 async def noop(step: StepInput) -> Json:
     return {"saw": sorted(step.results)}
 
@@ -44,4 +52,6 @@ WIDE = JobKind(
     ),
 )
 
-jobs = Registry(GATED, FAILING, WIDE)
+THREADED = JobKind("test.threaded", (Step("wait", run=threaded),))
+
+jobs = Registry(GATED, FAILING, WIDE, THREADED)

@@ -83,13 +83,13 @@ class Load:
         """A client that stays for the whole run."""
         while True:
             if kind == "stream":
-                await self._counted(kind, long.stream(target, seconds=self.options.long_seconds), stored=False)
+                await self._counted(kind, long.stream(target, seconds=self.options.long_seconds))
             else:
                 begun = self.book.now()
                 try:
                     await long.websocket(target, self.book, every=0.5)
-                except (FailedError, TimeoutError) as error:
-                    self.book.failure(kind, str(error) or "timeout", begun=begun)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it failed
+                    self.book.failure(kind, named(error), begun=begun)
             await asyncio.sleep(DECISECOND)
 
     async def _one(self, number: int, intended: float) -> None:
@@ -101,27 +101,28 @@ class Load:
         elif options.stall_every and number % options.stall_every == 2:
             await self._counted("stalled", long.stalled(target, text=options.text, seconds=options.long_seconds))
         elif options.job_every and number % options.job_every == 3:
-            await self._counted("job", long.job(target, self.slide), stored=False)
+            await self._counted("job", long.job(target, self.slide))
         else:
             is_fresh = number // len(self.targets) % options.fresh_every == 0
             kind = f"{target.name} {'fresh' if is_fresh else 'kept alive'}"
             if await self._counted(kind, self._post(target, is_fresh=is_fresh)):
                 self.book.latency(self.book.now() - intended)
 
-    async def _counted(self, kind: str, request: Awaitable[None], *, stored: bool = True) -> bool:
-        """Whether it was answered as it should be."""
+    async def _counted(self, kind: str, request: Awaitable[str | None]) -> bool:
+        """Whether it was answered as it should be; what it gives back is the id that must be stored now."""
         begun = self.book.now()
         self.book.tallies[kind].sent += 1
         try:
-            await request
-        except (FailedError, TimeoutError) as error:
-            self.book.failure(kind, str(error) or "timeout", begun=begun)
+            stored = await request
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.book.failure(kind, named(error), begun=begun)
             return False
-        self.book.success(kind, stored=stored)
+        self.book.success(kind, stored)
         return True
 
-    async def _post(self, target: Target, *, is_fresh: bool) -> None:
-        """Sends one report, and expects exactly it back."""
+    async def _post(self, target: Target, *, is_fresh: bool) -> str:
+        """Sends one report, and expects exactly it back; its id."""
+        report = str(uuid.uuid4())
         async with asyncio.timeout(self.options.timeout):
             idle, own = self.idle[target.name], self.options.connections
             if is_fresh or self.open[target.name] < own or not idle:
@@ -132,18 +133,18 @@ class Load:
             reusable = False
             try:
                 with resets():
-                    reusable = await self._exchange(connection, target, is_fresh=is_fresh)
+                    reusable = await self._exchange(connection, target, report, is_fresh=is_fresh)
             finally:
                 if reusable:
                     idle.append(connection)
                 else:
                     connection[1].close()
                     self.open[target.name] -= not is_fresh
+        return report
 
-    async def _exchange(self, connection: Connection, target: Target, *, is_fresh: bool) -> bool:
+    async def _exchange(self, connection: Connection, target: Target, report: str, *, is_fresh: bool) -> bool:
         """Request and answer; whether the connection may be used again."""
         reader, writer = connection
-        report = str(uuid.uuid4())
         body = json.dumps({"report_id": report, "text": self.options.text}).encode()
         more = {"Content_Type": "application/json"} | ({"Connection": "close"} if is_fresh else {})
         writer.write(head("POST", self.options.path, target, length=len(body), **more) + body)
@@ -165,6 +166,7 @@ class Load:
             "sent": book.total("sent"),
             "acknowledged": book.total("acknowledged"),
             "to_be_stored": book.stored,
+            "checksum": book.checksum,
             "failed": book.failed(),
             "cut": self._cut(),
             "requests": {kind: vars(tally) for kind, tally in sorted(book.tallies.items())},
@@ -201,6 +203,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--text", default="load", help="the reports' text, by which they are counted")
     parser.add_argument("--stop-when-cut", action="store_true", help="one failure of that sort is enough")
     return parser.parse_args()
+
+
+def named(error: Exception) -> str:
+    """The kind of a failure; what nobody foresaw is named by its type."""
+    if isinstance(error, FailedError):
+        return str(error)
+    return "timeout" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 async def main() -> None:

@@ -26,16 +26,17 @@ SERVICE_RESTART = 1012
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 
-async def slow(target: Target, *, text: str, seconds: float) -> None:
-    """A POST whose answer takes its time."""
+async def slow(target: Target, *, text: str, seconds: float) -> str:
+    """A POST whose answer takes its time; its id."""
     report, body = _report(text, seconds=seconds)
     async with asyncio.timeout(seconds + PATIENCE), fresh(target, seconds=PATIENCE) as (reader, writer):
         writer.write(head("POST", "/slow", target, length=len(body), Content_Type="application/json") + body)
         await _expect(reader, 201, report)
+    return report
 
 
-async def stalled(target: Target, *, text: str, seconds: float) -> None:
-    """A POST whose body stops half-way for a while."""
+async def stalled(target: Target, *, text: str, seconds: float) -> str:
+    """A POST whose body stops half-way for a while; its id."""
     report, body = _report(text)
     async with asyncio.timeout(seconds + PATIENCE), fresh(target, seconds=PATIENCE) as (reader, writer):
         writer.write(head("POST", "/reports", target, length=len(body), Content_Type="application/json") + body[:20])
@@ -43,6 +44,7 @@ async def stalled(target: Target, *, text: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
         writer.write(body[20:])
         await _expect(reader, 201, report)
+    return report
 
 
 async def job(target: Target, slide: bytes) -> None:
@@ -75,7 +77,7 @@ async def websocket(target: Target, book: Book, *, every: float) -> None:
         book.tallies["websocket handshake"].sent += 1
         async with fresh(target, seconds=PATIENCE) as (reader, writer):
             await _upgrade(target, reader, writer)
-            book.success("websocket handshake", stored=False)
+            book.success("websocket handshake")
             while True:
                 said = said or uuid.uuid4().hex
                 with resets():
@@ -89,7 +91,7 @@ async def websocket(target: Target, book: Book, *, every: float) -> None:
                 if payload.decode() != said:
                     raise FailedError("wrong answer")
                 book.tallies["websocket message"].sent += 1
-                book.success("websocket message", stored=False)
+                book.success("websocket message")
                 said = None
                 closing = await _closed_within(reader, writer, seconds=every)
                 if closing is not None:

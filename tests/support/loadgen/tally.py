@@ -6,12 +6,22 @@ Latencies go into buckets that are 5 % apart: any seconds can be joined, and the
 from __future__ import annotations
 
 import collections
+import hashlib
 import math
 import time
 from dataclasses import dataclass, field
 
+MODULUS = 2**60
+DIGESTS = "coalesce(sum(('x' || substr(md5(id::text), 1, 15))::bit(60)::bigint), 0) % 1152921504606846976"
+"""The checksum of the rows of a table with ids, in SQL."""
+
 STEP = 1.05
 """Upper end of a latency's bucket over its lower end."""
+
+
+def digest(identity: str) -> int:
+    """What an id adds to the checksum; PostgreSQL can compute it as well (``DIGESTS``)."""
+    return int(hashlib.md5(identity.encode(), usedforsecurity=False).hexdigest()[:15], 16)
 
 
 def bucket(milliseconds: float) -> int:
@@ -46,6 +56,9 @@ class Book:
     stored: int = 0
     """Acknowledged requests of which the database must hold a row."""
 
+    checksum: int = 0
+    """Of the ids of these rows, whatever their order; ``digest`` tells how."""
+
     last_success: float = 0.0
     longest_gap: tuple[float, float] = (0.0, 0.0)
     """Longest time between two answers, and when it began; in seconds since the start."""
@@ -64,10 +77,12 @@ class Book:
             seconds = round(self.now() - begun, 3)
             self.failures.append({"request": kind, "why": why, "at": round(begun, 3), "seconds": seconds})
 
-    def success(self, kind: str, *, stored: bool = True) -> None:
-        """One request was answered as it should be."""
+    def success(self, kind: str, stored: str | None = None) -> None:
+        """One request was answered as it should be; ``stored`` is the id of the row that must be there now."""
         self.tallies[kind].acknowledged += 1
-        self.stored += stored
+        if stored is not None:
+            self.stored += 1
+            self.checksum = (self.checksum + digest(stored)) % MODULUS
         now = self.now()
         self.longest_gap = max(self.longest_gap, (now - self.last_success, self.last_success))
         self.last_success = now

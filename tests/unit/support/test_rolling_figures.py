@@ -20,6 +20,7 @@ REPORT = {
     "failed": {"reset": 2, "timeout": 1},
     "stored": 200,
     "to_be_stored": 200,
+    "same_ids": True,
     "jobs": 5,
     "jobs_lost": 0,
     "jobs_doubled": 0,
@@ -58,6 +59,7 @@ def test_figures_tell_steady_times_from_rollouts() -> None:
     [
         ({"stored": 198}, 2, 0),
         ({"stored": 201}, 0, 1),
+        ({"same_ids": False}, 1, 1),
         ({"jobs_lost": 1}, 1, 0),
         ({"jobs_doubled": 2}, 0, 2),
     ],

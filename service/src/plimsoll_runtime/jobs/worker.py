@@ -24,7 +24,7 @@ import structlog
 
 from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import SettingsError
-from plimsoll_runtime.exits import Exit
+from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave_after
 from plimsoll_runtime.jobs import ledger
 from plimsoll_runtime.jobs.attempt import UNREACHABLE, Attempt
 
@@ -39,8 +39,14 @@ log = structlog.stdlib.get_logger(__name__)
 def work(registry: Registry, *, settings: Settings) -> int:
     """Run a registry's jobs until a signal; returns the exit code."""
     worker = Worker(registry, settings=settings)
-    asyncio.run(worker.run())
-    return Exit.UNCLOSED if worker.left_steps else Exit.CLEAN
+
+    async def run() -> None:
+        await worker.run()
+        # A step that was handed back may have left a thread behind, and another worker has begun it anew.
+        leave_after(THREADS_SECONDS, worker.exit)
+
+    asyncio.run(run())
+    return worker.exit
 
 
 class Worker:
@@ -58,8 +64,8 @@ class Worker:
             )
         self._registry = registry
         self._settings = settings
-        self.left_steps = False
-        """Whether some steps could not be handed back."""
+        self.exit = Exit.CLEAN
+        """How it ended: not clean where steps could not be handed back."""
         self._name = f"{settings.pgappname}/{os.getpid()}"
         self._lease = timedelta(seconds=settings.plimsoll_job_lease_seconds)
         self._stopping = asyncio.Event()
@@ -155,7 +161,7 @@ class Worker:
             attempt.hand_back()
         _, late = await asyncio.wait(self._attempts, timeout=self._settings.plimsoll_lifespan_seconds)
         if late:
-            self.left_steps = True
+            self.exit = Exit.UNCLOSED
             await log.aerror("not handed back in time; the leases will run out", steps=len(late))
             for task in late:
                 task.cancel()
