@@ -20,8 +20,8 @@ _NOW: Final = "2026-01-01T00:00:00Z"
 class Kubelet:
     """All nodes of an API server."""
 
-    def __init__(self, api: Api, *, every: float = 0.05) -> None:
-        self._api, self._every = api, every
+    def __init__(self, api: Api, *, every: float = 0.05, looks: int = 3) -> None:
+        self._api, self._every, self._looks = api, every, looks
         self._done = threading.Event()
         self._awake = threading.Event()
         self._awake.set()
@@ -64,7 +64,7 @@ class Kubelet:
         if "deletionTimestamp" in meta:
             # It takes some looks until it is gone, so that new pods have to wait for it.
             seen = self._leaving[meta["uid"]] = self._leaving.get(meta["uid"], 0) + 1
-            if seen > 3:
+            if seen > self._looks:
                 self._api.delete({"kind": "Pod", **pod}, grace_seconds=0)
         elif not pod["spec"].get("nodeName"):
             self._api.bind(pod, NODE)

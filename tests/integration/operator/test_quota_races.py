@@ -72,7 +72,7 @@ def api() -> Iterator[Api]:
     with api_server("deployment", "replicaset", "resourcequota", "garbagecollector") as api:
         if not api.own:
             pytest.skip("the kubelet of a cluster that is used by others does not pretend")
-        with Kubelet(api):
+        with Kubelet(api, looks=20):  # a second, so that without a guard leaving pods pile up
             yield api
 
 
