@@ -3,6 +3,7 @@
 # Sourced by check.sh and test.sh.
 
 venv=$cache/venv
+unset PYTHONPATH   # what the caller's shell has there would be tested in the place of this clone
 
 venv_ready() {
   local stamp python

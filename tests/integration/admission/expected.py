@@ -14,9 +14,9 @@ from plimsoll.api.fastapiservice import FastAPIService, WhenOver
 from plimsoll.budget.demand import demand
 from plimsoll.budget.fit import floor_of
 from plimsoll.budget.ledger import Ledger, Want
-from plimsoll.decide import _closed
 from plimsoll.explain import has_free, needs, with_pool
 from plimsoll.observed import Observed
+from plimsoll.obstacles import closed
 from plimsoll.units import Connections
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _not_allowed(case: Case, budget: ConnectionBudget) -> str:
     labels = NAMESPACES[case.service.metadata.namespace]
     labels = labels | {"kubernetes.io/metadata.name": case.service.metadata.namespace}
     observed = Observed(service=case.service, budgets=(budget,), namespace_labels=labels, now=_NOW)
-    findings = _closed(observed, budget.key)
+    findings = closed(observed, budget.key)
     return findings[0].message if findings else ""
 
 
