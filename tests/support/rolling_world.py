@@ -149,6 +149,8 @@ def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
         database = pick(manifests, "StatefulSet")["spec"]["template"]["spec"]
         database["nodeName"] = home
         database["containers"][0]["resources"] = requests("500m")
+        # The nodes' disk is that of etcd and of every image that is started: a database has one of its own.
+        next(volume for volume in database["volumes"] if volume["name"] == "data")["emptyDir"] = {"medium": "Memory"}
         service = pick(manifests, "FastAPIService")["spec"]
         service["image"] = os.environ["PLIMSOLL_TEST_IMAGE"]
         service["web"] |= {"command": list(SERVE), "resources": PACED}
