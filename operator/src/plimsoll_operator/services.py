@@ -199,12 +199,19 @@ class Services:
         return observed, decision, held
 
     async def _release(self, key: Key, *, service: FastAPIService | None, around: Surroundings) -> bool:
-        """Lets claims and guards of objects that are no more follow their pods; whether some are still there."""
+        """Lets claims and guards of objects that are no more follow their pods; whether some are still there.
+
+        The claim of a service that is there, in a budget that it has left but still connects to, is written with its
+        others (``_settle_claims``): two that write it would undo each other's work at every look.
+        """
         cluster, left = self.book.cluster, False
-        keys = service.budget_keys if service is not None else ()
+        uid = service.metadata.uid if service is not None else None
+        keys = set(service.budget_keys) if service is not None else set()
+        connects = {each.budget for each in (*around.pods, *around.makers) if each.uid == uid}
         async with self.book.opened() as pages:
             for where, page in pages.items():
-                current = service.metadata.uid if service is not None and where in keys else None
+                current = uid if where in keys | connects else None
+                left |= where in connects - keys
                 ledger = ledger_of(page.budget, now=self.book.clock(), others=page.others)
                 if not stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current):
                     continue
@@ -222,7 +229,7 @@ class Services:
                 left |= bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current))
         guards = strays(
             (each for each in around.objects if each["kind"] in _GUARDS),
-            current_uid=service.metadata.uid if service is not None else None,
+            current_uid=uid,
         )
         gone = orphans(guards, pods=around.pods, makers=around.makers)
         for each in gone:
