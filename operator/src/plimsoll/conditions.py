@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from plimsoll.api.meta import Condition
+from plimsoll.api.meta import LONGEST_MESSAGE, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,8 +124,13 @@ def conditions(
                     "observedGeneration": generation,
                     "lastTransitionTime": old.last_transition_time if old and old.status == status else now,
                     "reason": finding.reason.value,
-                    "message": finding.message,
+                    "message": _bounded(finding.message),
                 }
             )
         )
     return tuple(result)
+
+
+def _bounded(message: str) -> str:
+    """A message that is too long would have the whole status refused, and with it all else that there is to say."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"

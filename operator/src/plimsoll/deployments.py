@@ -29,7 +29,7 @@ class DeploymentView:
     wanted: int
     replicas: int
     stuck: str
-    """The controller's own words where it has given up waiting; empty otherwise."""
+    """The controller's own words where it has given up waiting for the latest spec; empty otherwise."""
 
     shape: str
     """What its new pods are made of; see ``shape_of``."""
@@ -56,7 +56,9 @@ class DeploymentView:
             ready=status.get("readyReplicas", 0),
             wanted=wanted,
             replicas=status.get("replicas", 0),
-            stuck=progressing.get("message", "") if progressing.get("reason") == "ProgressDeadlineExceeded" else "",
+            stuck=progressing.get("message", "")
+            if seen and progressing.get("reason") == "ProgressDeadlineExceeded"
+            else "",
             shape=shape_of(spec.get("template", {})),
             conditions=conditions,
         )

@@ -29,7 +29,7 @@ def progress(observed: Observed) -> tuple[Finding, ...]:
     ready = ", ".join(f"{view.part} {view.ready}/{view.wanted}" for view in views)
     if not stuck and {view.part for view in views if view.settled} >= expected:
         return summary(progress=Progress.DONE, reason=Reason.AVAILABLE, message=f"All pods are ready: {ready}.")
-    told = [f"{part}: {each}" for part, found in troubles.items() for each in sorted(set(map(_sentence, found)))]
+    told = [f"{part}: {each}" for part, found in troubles.items() for each in _sentences(found)]
     told += [f"{view.part}: {view.stuck}" for view in stuck]
     message = " ".join([f"Pods ready so far: {ready or 'none'}.", *told])
     # What holds a workload that its controller has given up on comes first: that is the reason.
@@ -54,5 +54,15 @@ def _troubles(observed: Observed, view: DeploymentView) -> list[Trouble]:
     return [*([refused] if refused else []), *sorted(found, key=lambda each: (not each.holds, each.words))]
 
 
-def _sentence(each: Trouble) -> str:
-    return f"{each.words[0].upper()}{each.words[1:]}{'' if each.words.endswith('.') else '.'}"
+def _sentences(troubles: list[Trouble]) -> list[str]:
+    """One of each sort, and how many more there are: a hundred pods that crash have a hundred logs."""
+    sorts: dict[Reason, list[Trouble]] = {}
+    for each in troubles:
+        sorts.setdefault(each.reason, []).append(each)
+    return [_sentence(first, more=len(others)) for first, *others in sorts.values()]
+
+
+def _sentence(each: Trouble, *, more: int) -> str:
+    stop = "" if each.words.endswith(".") else "."
+    likewise = f" And {more} more pod{'' if more == 1 else 's'} likewise." if more else ""
+    return f"{each.words[0].upper()}{each.words[1:]}{stop}{likewise}"
