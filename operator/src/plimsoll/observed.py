@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.demand import Overlap
-from plimsoll.deployments import DeploymentView, shape_of
+from plimsoll.deployments import DeploymentView
 from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.trouble import Trouble, of_pod
 from plimsoll.units import NONE, Connections, total
@@ -47,8 +47,8 @@ class PodView:
     trouble: Trouble | None = None
     """Why its container does not run; nothing where it does or is only starting."""
 
-    shape: str = ""
-    """What it is made of; see ``shape_of``."""
+    maker: str = ""
+    """The uid of the ReplicaSet or Job that made it."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Iterator[PodView]:
@@ -66,7 +66,7 @@ class PodView:
                 connections=connections,
                 overdue_from=_overdue_from(meta),
                 trouble=of_pod(manifest.get("status", {})),
-                shape=shape_of(manifest),
+                maker=next((each["uid"] for each in meta.get("ownerReferences", []) if each.get("controller")), ""),
             )
 
 
@@ -165,6 +165,9 @@ class Observed:
 
     makers: tuple[MakerView, ...] = ()
     """What can still make such pods. It was seen before the pods were: what it had made by then is among them."""
+
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Uid of a ReplicaSet → its template, as ``DeploymentView`` knows it."""
 
     last_words: Mapping[str, str] = field(default_factory=dict)
     """Job → how its last failed pod ended, and what that printed."""

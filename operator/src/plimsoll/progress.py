@@ -49,7 +49,8 @@ def _troubles(observed: Observed, view: DeploymentView) -> list[Trouble]:
     if not view.seen:
         return []
     pods = {pod.name: pod for pod in observed.pods if pod.part == view.part and not pod.overdue_from}
-    found = [pod.trouble for pod in pods.values() if pod.trouble is not None and pod.shape == view.shape]
+    present = {maker for maker, template in observed.templates.items() if template == view.template}
+    found = [pod.trouble for pod in pods.values() if pod.trouble is not None and pod.maker in present]
     refused = trouble.of_deployment(view.conditions, guard=quota_name(observed.service, view.part))
     return [*([refused] if refused else []), *sorted(found, key=lambda each: (not each.holds, each.words))]
 

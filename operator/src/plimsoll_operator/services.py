@@ -13,6 +13,7 @@ from plimsoll.budget.demand import Overlap
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
 from plimsoll.configuration import Reading, Sight, sources
 from plimsoll.decide import after_refusal, decide
+from plimsoll.deployments import templates
 from plimsoll.errors import Forbidden, NotFound, PlimsollError, Terminal
 from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
@@ -60,6 +61,7 @@ class Surroundings:
 
     objects: tuple[Manifest, ...]
     makers: tuple[MakerView, ...]
+    templates: dict[str, str]
     pods: tuple[PodView, ...]
     last_words: dict[str, str]
 
@@ -137,6 +139,7 @@ class Services:
         return Surroundings(
             objects=tuple(objects),
             makers=makers(each for each in objects if each["kind"] in _MAKERS),
+            templates=templates(objects),
             pods=running(pods),
             last_words=last_words(pods),
         )
@@ -161,6 +164,7 @@ class Services:
             },
             pods=tuple(pod for pod in around.pods if pod.uid == uid),
             makers=tuple(maker for maker in around.makers if maker.uid == uid),
+            templates=around.templates,
             last_words=around.last_words,
             readings=tuple(await asyncio.gather(*(self._reading(namespace, each) for each in sources(service)))),
             account=self.account,

@@ -219,6 +219,28 @@ def test_an_edit_that_mends_it_is_not_held_against_the_pods_that_are_to_go() -> 
     assert scene.ready == "True"
 
 
+@pytest.mark.parametrize(
+    "mended",
+    [
+        pytest.param({"env": [{"name": "SHOP_KEY", "value": "x"}]}, id="a variable"),
+        pytest.param({"envFrom": [{"secretRef": {"name": "keys"}}]}, id="many variables"),
+        pytest.param({"web": {"startupSeconds": 90}}, id="a probe"),
+        pytest.param({"web": {"resources": {"limits": {"memory": "1Gi"}}}}, id="resources"),
+        pytest.param({"pod": {"serviceAccountName": "shop"}}, id="pod settings"),
+    ],
+)
+def test_whatever_mends_a_crash_loop_is_not_held_against_the_pods_that_are_to_go(mended: Manifest) -> None:
+    scene = rolling()
+    report(scene, containerStatuses=[crashed(4, said="KeyError: 'SHOP_KEY'")])
+    assert stalled(scene)
+    scene.edit(image="shop:2", **mended)
+    scene.step()
+    scene.make("sees deployment")
+    scene.step()
+    assert not stalled(scene)
+    assert "KeyError" not in scene.message
+
+
 def test_a_deadline_that_has_passed_is_not_held_against_the_edit_that_follows() -> None:
     scene = rolling()
     scene.cluster.edit_status("Deployment", "demo", "shop-web", conditions=[TIMED_OUT])
