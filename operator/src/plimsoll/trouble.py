@@ -99,8 +99,10 @@ def _is_between_crashes(container: Manifest, restarts: int) -> bool:
     last = container.get("lastState", {}).get("terminated") or {}
     if restarts < PATIENT_RESTARTS or container.get("started") is not False:
         return False
-    began, ended = last.get("startedAt"), last.get("finishedAt")
-    return bool(began and ended) and datetime.fromisoformat(ended) - datetime.fromisoformat(began) < _SHORT
+    began, ended = last.get("startedAt") or "", last.get("finishedAt") or ""
+    if not began or not ended:
+        return False
+    return datetime.fromisoformat(ended) - datetime.fromisoformat(began) < _SHORT
 
 
 def _crashes(container: Manifest, restarts: int) -> Trouble:
