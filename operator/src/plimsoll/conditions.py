@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TRACKED = "Tracked"
     NOT_GRANTED = "NotGranted"
     NOT_FOUND = "NotFound"
+    CHANGE_WAITS = "ChangeWaits"
     OBSERVED = "Observed"
     OVERCOMMITTED = "Overcommitted"
     SERVER_FULL = "ServerFull"
@@ -67,6 +68,10 @@ WAITS_FOR_ROOM: Final = frozenset(
     {Reason.OVER_BUDGET, Reason.WAITING_FOR_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED}
 )
 """Why a service does not have what it asks for; a change of its budget may mend each of these."""
+
+
+UNREAD: Final = frozenset({Reason.SERVER_FULL, Reason.SERVER_UNREACHABLE, Reason.SECRET_UNREADABLE})
+"""Why the last attempt to ask a budget's server failed; only the next attempt can take that back."""
 
 
 class Progress(StrEnum):

@@ -194,6 +194,10 @@ class Observed:
         """The budget of that name, where there is one."""
         return next((budget for budget in self.budgets if budget.key == key), None)
 
+    def own_budgets(self) -> tuple[ConnectionBudget, ...]:
+        """Those that the service names."""
+        return tuple(budget for budget in self.budgets if budget.key in self.service.budget_keys)
+
     def on(self, key: BudgetKey) -> Observed:
         """The same, with only what connects to the server of one budget."""
         return replace(
@@ -234,8 +238,7 @@ class Observed:
         A process that cannot be killed, or a node that cannot be asked: it may be connected still, and the API server
         stops charging it to its quota.
         """
-        late = {pod.name for pod in self.pods if pod.part == part and pod.overdue_from and pod.overdue_from <= self.now}
-        return len(late)
+        return len({pod.name for pod in self.pods if pod.part == part and "" < pod.overdue_from <= self.now})
 
     def words_of(self, job: str) -> str:
         """How the last failed pod of a Job ended; when its pods are gone, what was said of it before."""
