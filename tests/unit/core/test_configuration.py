@@ -112,8 +112,8 @@ def test_it_settles_for_as_long_as_the_slowest_budget_takes_to_ask_its_server_tw
         "True",
         "ChangeWaits",
         (
-            "The pods may run with an earlier Secret/shop-db: they are replaced after 2026-01-01T12:03:00Z, when nothing"
-            " has been written there for 240 s."
+            "The pods may run with an earlier Secret/shop-db: they are replaced after 2026-01-01T12:03:00Z, when"
+            " nothing has been written there for 240 s."
         ),
     )
     scene.now = "2026-01-01T12:03:00Z"
