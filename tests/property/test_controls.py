@@ -20,7 +20,7 @@ from plimsoll.release import stale
 from plimsoll.render import guard
 from plimsoll.render.names import metadata
 from plimsoll.units import NONE
-from plimsoll_operator import services
+from plimsoll_operator import services, surroundings
 from plimsoll_operator.book import Book, Page
 from support.arrival import OverTheLineError
 from support.exploring import CHECKS
@@ -135,7 +135,7 @@ CONTROLS: dict[str, tuple[type[Line], Callable[[], ExitStack]]] = {
     "the guard is not waited for": (Line, lambda: _patched((steps, "guard_in_force", lambda *_: True))),
     "the claim is written after the workload": (Line, _claim_after_the_workload),
     "only the end counts, not the way to it": (Line, _only_the_end),
-    "only pods that exist count, not what makes them": (Line, lambda: _patched((services, "makers", lambda _: ()))),
+    "only pods that exist count, not what makes them": (Line, lambda: _patched((surroundings, "makers", lambda _: ()))),
     "guards have an owner": (Line, lambda: _patched((guard, "quota", _owned_guard))),
     "budgets of one server are not counted together": (
         Line,

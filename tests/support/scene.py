@@ -14,6 +14,7 @@ from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.budget.demand import Overlap
 from plimsoll.decide import Decision, decide
+from plimsoll.deployments import templates
 from plimsoll.last_words import last_words
 from plimsoll.observed import Observed, makers, running
 from plimsoll.render.names import SERVICE_UID
@@ -118,6 +119,7 @@ class Scene:
             children={(each["kind"], each["metadata"]["name"]): each for each in mine if each["kind"] != "ReplicaSet"},
             pods=running(self.cluster.of_kind("Pod")),
             makers=makers(each for each in mine if each["kind"] in _MAKERS),
+            templates=templates(mine),
             last_words=last_words(self.cluster.of_kind("Pod")),
             readings=self.readings,
             account="system:serviceaccount:plimsoll-system:plimsoll-operator",

@@ -7,13 +7,13 @@ end in one write of the whole status, guarded by the resourceVersion that was re
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from plimsoll import accounts
 from plimsoll.accounts import is_fresh, ledger_of, lost_beside, same_server
 from plimsoll.api.budgetstatus import ConnectionBudgetStatus, ServerStatus
 from plimsoll.budget.capacity import capacity
-from plimsoll.conditions import Progress, Reason, conditions, summary
+from plimsoll.conditions import UNREAD, Progress, Reason, conditions, summary
 from plimsoll.units import Connections
 from plimsoll.usage import usage
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from plimsoll.conditions import Finding
     from plimsoll.errors import ProbeFailed
     from plimsoll.observed import PodView
-
-
-_UNREAD: Final = frozenset({Reason.SERVER_FULL, Reason.SERVER_UNREACHABLE, Reason.SECRET_UNREADABLE})
-"""Why the last attempt to ask the server failed; only the next attempt can take that back."""
 
 
 def after_reading(
@@ -95,7 +91,7 @@ def with_ledger(
 ) -> ConnectionBudgetStatus:
     """The status with the claims of ``ledger`` and the sums over them; what is said of the last reading stays said."""
     status = _with_sums(accounts.with_ledger(budget, ledger), ledger, others=others)
-    if any(each.reason in _UNREAD for each in budget.status.conditions):
+    if any(each.reason in UNREAD for each in budget.status.conditions):
         return status
     return _balanced(budget, status, ledger, now=now)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from plimsoll.api.meta import Condition
+from plimsoll.api.meta import LONGEST_MESSAGE, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TRACKED = "Tracked"
     NOT_GRANTED = "NotGranted"
     NOT_FOUND = "NotFound"
+    CHANGE_WAITS = "ChangeWaits"
     OBSERVED = "Observed"
     OVERCOMMITTED = "Overcommitted"
     SERVER_FULL = "ServerFull"
@@ -67,6 +68,10 @@ WAITS_FOR_ROOM: Final = frozenset(
     {Reason.OVER_BUDGET, Reason.WAITING_FOR_BUDGET, Reason.BUDGET_NOT_FOUND, Reason.NAMESPACE_NOT_ALLOWED}
 )
 """Why a service does not have what it asks for; a change of its budget may mend each of these."""
+
+
+UNREAD: Final = frozenset({Reason.SERVER_FULL, Reason.SERVER_UNREACHABLE, Reason.SECRET_UNREADABLE})
+"""Why the last attempt to ask a budget's server failed; only the next attempt can take that back."""
 
 
 class Progress(StrEnum):
@@ -124,8 +129,13 @@ def conditions(
                     "observedGeneration": generation,
                     "lastTransitionTime": old.last_transition_time if old and old.status == status else now,
                     "reason": finding.reason.value,
-                    "message": finding.message,
+                    "message": _bounded(finding.message),
                 }
             )
         )
     return tuple(result)
+
+
+def _bounded(message: str) -> str:
+    """A message that is too long would have the whole status refused, and with it all else that there is to say."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"

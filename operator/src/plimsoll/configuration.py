@@ -6,6 +6,7 @@ is made of uid and resourceVersion: nothing of the content is in it, and the she
 
 What changed a moment ago is left to settle: two edits in a row are one rollout, and the budget's probe, where it uses
 the same Secret, tries a new password before every pod depends on it. While a server cannot be asked nothing is rotated.
+Both hold for pods that run; those that are started anyway are started with what is there.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from plimsoll.conditions import ConditionType, Finding, Reason
+from plimsoll.conditions import UNREAD, ConditionType, Finding, Reason
+from plimsoll.render.names import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from plimsoll.api.connectionbudget import ConnectionBudget
     from plimsoll.api.fastapiservice import FastAPIService
-    from plimsoll.api.meta import Manifest
+    from plimsoll.api.meta import BudgetKey, Manifest
 
 SETTLED_SECONDS: Final = 60
-"""How long a Secret or ConfigMap must have been left alone: twice the interval at which a budget asks its server."""
+"""How long a Secret or ConfigMap must have been left alone at least; see ``pace``."""
 
 
 class Source(NamedTuple):
@@ -75,11 +77,39 @@ class Reading:
             changed=max(written, default=""),
         )
 
-    def is_settled(self, now: str) -> bool:
-        """Whether it has been left alone for long enough."""
+    def settles(self, seconds: int) -> str:
+        """When it will have been left alone for so long; empty where it is not known when it was written."""
         if not self.changed:
-            return True
-        return datetime.fromisoformat(now) - datetime.fromisoformat(self.changed) >= timedelta(seconds=SETTLED_SECONDS)
+            return ""
+        return (datetime.fromisoformat(self.changed) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How soon a change may replace pods that run.
+
+    Attributes:
+        seconds: how long a source must have been left alone.
+        held_by: the budgets whose server cannot be asked: the new password may be why.
+    """
+
+    seconds: int = SETTLED_SECONDS
+    held_by: tuple[BudgetKey, ...] = ()
+
+
+def pace(budgets: Iterable[ConnectionBudget]) -> Pace:
+    """What the budgets of a service allow: that each has asked its server with what is there now, and had an answer."""
+    own = tuple(budgets)
+    away = {
+        budget.key
+        for budget in own
+        for each in budget.status.conditions
+        if each.type == ConditionType.READY.value and each.reason in UNREAD
+    }
+    return Pace(
+        seconds=max([SETTLED_SECONDS, *(2 * budget.spec.probe_interval_seconds for budget in own)]),
+        held_by=tuple(sorted(away)),
+    )
 
 
 def sources(service: FastAPIService) -> tuple[Source, ...]:
@@ -93,34 +123,62 @@ def sources(service: FastAPIService) -> tuple[Source, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def versions(readings: Iterable[Reading], *, running: str, hold: bool, now: str) -> str:
+def versions(readings: Iterable[Reading], *, live: Manifest, made: Manifest, pace: Pace, now: str) -> str:
     """What the pods are to belong to, as an annotation: ``Secret/shop-db=0123456789ab,ConfigMap/…``.
 
     Args:
         readings: what was seen.
-        running: the annotation of the pods that run; what cannot be seen now stays as it is there, so that a right that
-            is taken away, or an object that is, replaces no pod.
-        hold: nothing that runs is to be replaced now.
+        live: the pod template in force; empty where there is none. What cannot be seen now stays as it is there, so
+            that a right that is taken away, or an object that is, replaces no pod.
+        made: the one that it is to become, but for these versions.
+        pace: how soon a change may replace pods that run.
         now: the time.
     """
-    known = dict(entry.split("=", 1) for entry in running.split(",") if "=" in entry)
+    known, new = _known(live), _referred(made) - _referred(live)
     entries = {}
     for each in readings:
         name = str(each.source)
-        stays = each.sight is not Sight.SEEN or hold or not each.is_settled(now)
-        entries[name] = known.get(name, each.version) if stays else each.version
+        if each.sight is Sight.SEEN and not pace.held_by and each.settles(pace.seconds) <= now:
+            entries[name] = each.version
+        elif name in known:
+            entries[name] = known[name]
+        elif not live or each.source in new:  # it replaces no pod that would not be replaced anyway
+            entries[name] = each.version
     return ",".join(f"{name}={version}" for name, version in entries.items() if version)
 
 
-def is_held(budgets: Iterable[ConnectionBudget]) -> bool:
-    """Whether the server of one of these budgets cannot be asked: the new password may be why."""
-    readiness = (each for budget in budgets for each in budget.status.conditions)
-    away = Reason.SERVER_UNREACHABLE.value
-    return any(each.type == ConditionType.READY.value and each.reason == away for each in readiness)
+def _known(template: Manifest) -> dict[str, str]:
+    """The versions that pods of this template belong to."""
+    said = (template.get("metadata", {}).get("annotations") or {}).get(CONFIG, "")
+    return dict(entry.split("=", 1) for entry in said.split(",") if "=" in entry)
 
 
-def tracked(readings: Iterable[Reading], *, namespace: str, account: str) -> tuple[Finding, ...]:
-    """Whether a change of each would be seen, and the command that grants the right where it would not."""
+def _referred(template: Manifest) -> set[Source]:
+    """What pods of this template are started with."""
+    found = set()
+    for container in template.get("spec", {}).get("containers", []):
+        for each in container.get("env", []):
+            if ref := each.get("valueFrom", {}).get("secretKeyRef"):
+                found.add(Source("Secret", ref["name"]))
+        for each in container.get("envFrom", []):
+            found |= {Source("Secret", each["secretRef"]["name"])} if "secretRef" in each else set()
+            found |= {Source("ConfigMap", each["configMapRef"]["name"])} if "configMapRef" in each else set()
+    return found
+
+
+def tracked(
+    readings: Iterable[Reading], *, templates: Iterable[Manifest], pace: Pace, namespace: str, account: str, now: str
+) -> tuple[Finding, ...]:
+    """Whether a change of each would be seen, the command that grants the right where not, and what a change waits for.
+
+    Args:
+        readings: what was seen.
+        templates: the pod templates in force.
+        pace: how soon a change may replace pods.
+        namespace: of the service.
+        account: the operator's own identity.
+        now: the time.
+    """
     found = list(readings)
     if not found:
         return ()
@@ -138,9 +196,34 @@ def tracked(readings: Iterable[Reading], *, namespace: str, account: str) -> tup
             f" and they are replaced by themselves: {commands}"
         )
         return (_finding(Reason.NOT_GRANTED, message, status=False),)
+    if changed := _changed(found, templates):
+        return (_finding(Reason.CHANGE_WAITS, _what_it_waits_for(changed, pace, now=now), status=True),)
     names = ", ".join(str(each.source) for each in found)
     message = f"When one of these changes, the pods are replaced: {names}."
     return (_finding(Reason.TRACKED, message, status=True),)
+
+
+def _changed(readings: Iterable[Reading], templates: Iterable[Manifest]) -> list[Reading]:
+    """What is seen now in another version than some pods were started with, or for the first time."""
+    return [
+        each
+        for each in readings
+        if any(
+            _known(template).get(str(each.source), "") != each.version
+            and (str(each.source) in _known(template) or each.source in _referred(template))
+            for template in templates
+        )
+    ]
+
+
+def _what_it_waits_for(changed: list[Reading], pace: Pace, *, now: str) -> str:
+    pods = f"The pods may run with an earlier {', '.join(str(each.source) for each in changed)}: they"
+    if pace.held_by:
+        servers = ", ".join(map(str, pace.held_by))
+        return f"{pods} stay until the server of budget {servers} can be asked again; the change may be why it cannot."
+    if (until := max(each.settles(pace.seconds) for each in changed)) > now:
+        return f"{pods} are replaced after {until}, when nothing has been written there for {pace.seconds} s."
+    return f"{pods} are replaced as soon as nothing else is in the way; Ready says what is."
 
 
 def grant(source: Source, *, namespace: str, account: str) -> str:

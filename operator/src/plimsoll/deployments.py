@@ -5,12 +5,16 @@ Part of ``observed``: read once from the manifests that the API server returned.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from plimsoll.render.names import COMPONENT, CONFIG, CONNECTIONS
+from plimsoll.render.names import COMPONENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from plimsoll.api.meta import Manifest
 
 
@@ -29,10 +33,10 @@ class DeploymentView:
     wanted: int
     replicas: int
     stuck: str
-    """The controller's own words where it has given up waiting; empty otherwise."""
+    """The controller's own words where it has given up waiting for the latest spec; empty otherwise."""
 
-    shape: str
-    """What its new pods are made of; see ``shape_of``."""
+    template: str
+    """What its new pods are made of; see ``template_of``."""
 
     conditions: Manifest
     """Its conditions, by type."""
@@ -56,14 +60,26 @@ class DeploymentView:
             ready=status.get("readyReplicas", 0),
             wanted=wanted,
             replicas=status.get("replicas", 0),
-            stuck=progressing.get("message", "") if progressing.get("reason") == "ProgressDeadlineExceeded" else "",
-            shape=shape_of(spec.get("template", {})),
+            stuck=progressing.get("message", "")
+            if seen and progressing.get("reason") == "ProgressDeadlineExceeded"
+            else "",
+            template=template_of(manifest),
             conditions=conditions,
         )
 
 
-def shape_of(pod: Manifest) -> str:
-    """By what a pod, or a template, tells one rollout from the next: enough to know the pods of an earlier one."""
-    annotations = pod.get("metadata", {}).get("annotations", {})
-    containers = [(each.get("image"), each.get("args")) for each in pod.get("spec", {}).get("containers", [])]
-    return repr((annotations.get(CONNECTIONS), annotations.get(CONFIG), containers[:1]))
+def template_of(workload: Manifest) -> str:
+    """A digest of the template of a Deployment or ReplicaSet, but for the label that tells ReplicaSets apart.
+
+    By the same comparison the Deployment's controller knows which ReplicaSet is that of its present template.
+    """
+    template = workload["spec"].get("template", {})
+    meta = template.get("metadata", {})
+    labels = {name: value for name, value in (meta.get("labels") or {}).items() if name != "pod-template-hash"}
+    text = json.dumps({**template, "metadata": {**meta, "labels": labels}}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def templates(objects: Iterable[Manifest]) -> dict[str, str]:
+    """Uid of each ReplicaSet among ``objects`` → its template."""
+    return {each["metadata"]["uid"]: template_of(each) for each in objects if each["kind"] == "ReplicaSet"}

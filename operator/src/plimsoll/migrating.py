@@ -27,7 +27,8 @@ def migrate(observed: Observed, *, before: Step) -> Step | None:
     name = migration.job_name(service, migrations)
     job = observed.children.get(("Job", name))
     if job is None and migration.PART in observed.parts():
-        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job"))
+        keep = migration.latest_done(observed.children)  # those who are back need none again
+        superseded = tuple(sorted(ref for ref in observed.children if ref[0] == "Job" and ref[1] not in keep))
         message = "Waits until the migration of an earlier image has stopped: two never run at once."
         findings = waits(Reason.MIGRATING, message)
         return replace(before, delete=superseded, findings=findings, again_after=2 * SOON_SECONDS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.demand import Overlap
-from plimsoll.deployments import DeploymentView, shape_of
+from plimsoll.deployments import DeploymentView
 from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.trouble import Trouble, of_pod
 from plimsoll.units import NONE, Connections, total
@@ -47,8 +47,8 @@ class PodView:
     trouble: Trouble | None = None
     """Why its container does not run; nothing where it does or is only starting."""
 
-    shape: str = ""
-    """What it is made of; see ``shape_of``."""
+    maker: str = ""
+    """The uid of the ReplicaSet or Job that made it."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Iterator[PodView]:
@@ -66,7 +66,7 @@ class PodView:
                 connections=connections,
                 overdue_from=_overdue_from(meta),
                 trouble=of_pod(manifest.get("status", {})),
-                shape=shape_of(manifest),
+                maker=next((each["uid"] for each in meta.get("ownerReferences", []) if each.get("controller")), ""),
             )
 
 
@@ -166,6 +166,9 @@ class Observed:
     makers: tuple[MakerView, ...] = ()
     """What can still make such pods. It was seen before the pods were: what it had made by then is among them."""
 
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Uid of a ReplicaSet → its template, as ``DeploymentView`` knows it."""
+
     last_words: Mapping[str, str] = field(default_factory=dict)
     """Job → how its last failed pod ended, and what that printed."""
 
@@ -190,6 +193,10 @@ class Observed:
     def budget(self, key: BudgetKey) -> ConnectionBudget | None:
         """The budget of that name, where there is one."""
         return next((budget for budget in self.budgets if budget.key == key), None)
+
+    def own_budgets(self) -> tuple[ConnectionBudget, ...]:
+        """Those that the service names."""
+        return tuple(budget for budget in self.budgets if budget.key in self.service.budget_keys)
 
     def on(self, key: BudgetKey) -> Observed:
         """The same, with only what connects to the server of one budget."""
@@ -231,8 +238,7 @@ class Observed:
         A process that cannot be killed, or a node that cannot be asked: it may be connected still, and the API server
         stops charging it to its quota.
         """
-        late = {pod.name for pod in self.pods if pod.part == part and pod.overdue_from and pod.overdue_from <= self.now}
-        return len(late)
+        return len({pod.name for pod in self.pods if pod.part == part and "" < pod.overdue_from <= self.now})
 
     def words_of(self, job: str) -> str:
         """How the last failed pod of a Job ended; when its pods are gone, what was said of it before."""

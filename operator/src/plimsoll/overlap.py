@@ -63,18 +63,26 @@ def on_the_way(observed: Observed, wanted: Demand) -> Connections:
     """What could be opened at worst from now until only the wanted pods are left.
 
     Each workload is at some point between what stands and what is wanted, no two of them at the same: so the bound is
-    the sum over the worst of each. While dearer pods can be made, they may take the places of the cheaper new ones.
+    the sum over the worst of each.
     """
-    bounds = [
-        max(
-            standing(observed, part_of(workload)),
-            max(workload.cost.connections, observed.dearest(part_of(workload))) * workload.pods,
-        )
-        for workload in wanted.workloads
-    ]
+    bounds = [_worst(observed, workload) for workload in wanted.workloads]
     parts = {part_of(workload) for workload in wanted.workloads}
     leaving = [standing(observed, part) for part in observed.parts() - parts - {migration.PART}]
     return total([*bounds, *leaving, max(wanted.migration, standing(observed, migration.PART))])
+
+
+def _worst(observed: Observed, workload: WorkloadDemand) -> Connections:
+    """What one workload could open at worst on the way.
+
+    While dearer pods are there, or can be made, they may take the places of the cheaper new ones. But where nothing can
+    make a pod that connects, and new pods do not connect either (a budget that the service has left), those there are
+    all there will be: their maker was seen to be gone before they were counted.
+    """
+    part = part_of(workload)
+    if not workload.cost.connections and not observed.can_make(part):
+        return standing(observed, part)
+    dearest = max(workload.cost.connections, observed.dearest(part))
+    return max(standing(observed, part), dearest * workload.pods)
 
 
 def undeclared(observed: Observed, wanted: Demand, usage: UsageStatus | None) -> Connections:

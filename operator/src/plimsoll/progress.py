@@ -29,7 +29,7 @@ def progress(observed: Observed) -> tuple[Finding, ...]:
     ready = ", ".join(f"{view.part} {view.ready}/{view.wanted}" for view in views)
     if not stuck and {view.part for view in views if view.settled} >= expected:
         return summary(progress=Progress.DONE, reason=Reason.AVAILABLE, message=f"All pods are ready: {ready}.")
-    told = [f"{part}: {each}" for part, found in troubles.items() for each in sorted(set(map(_sentence, found)))]
+    told = [f"{part}: {each}" for part, found in troubles.items() for each in _sentences(found)]
     told += [f"{view.part}: {view.stuck}" for view in stuck]
     message = " ".join([f"Pods ready so far: {ready or 'none'}.", *told])
     # What holds a workload that its controller has given up on comes first: that is the reason.
@@ -49,10 +49,21 @@ def _troubles(observed: Observed, view: DeploymentView) -> list[Trouble]:
     if not view.seen:
         return []
     pods = {pod.name: pod for pod in observed.pods if pod.part == view.part and not pod.overdue_from}
-    found = [pod.trouble for pod in pods.values() if pod.trouble is not None and pod.shape == view.shape]
+    present = {maker for maker, template in observed.templates.items() if template == view.template}
+    found = [pod.trouble for pod in pods.values() if pod.trouble is not None and pod.maker in present]
     refused = trouble.of_deployment(view.conditions, guard=quota_name(observed.service, view.part))
     return [*([refused] if refused else []), *sorted(found, key=lambda each: (not each.holds, each.words))]
 
 
-def _sentence(each: Trouble) -> str:
-    return f"{each.words[0].upper()}{each.words[1:]}{'' if each.words.endswith('.') else '.'}"
+def _sentences(troubles: list[Trouble]) -> list[str]:
+    """One of each sort, and how many more there are: a hundred pods that crash have a hundred logs."""
+    sorts: dict[Reason, list[Trouble]] = {}
+    for each in troubles:
+        sorts.setdefault(each.reason, []).append(each)
+    return [_sentence(first, more=len(others)) for first, *others in sorts.values()]
+
+
+def _sentence(each: Trouble, *, more: int) -> str:
+    stop = "" if each.words.endswith(".") else "."
+    likewise = f" And {more} more pod{'' if more == 1 else 's'} likewise." if more else ""
+    return f"{each.words[0].upper()}{each.words[1:]}{stop}{likewise}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from plimsoll.api.fastapiservice import FastAPIServiceStatus, MigrationStatus, PlanStatus
 from plimsoll.budget.demand import WEB, demand
 from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Finding, Reason, conditions
-from plimsoll.configuration import tracked
+from plimsoll.configuration import pace, tracked
 from plimsoll.progress import progress
 from plimsoll.quantity import amount, in_mebibytes
 from plimsoll.render import migration
@@ -47,7 +47,16 @@ def report(observed: Observed, decision: Decision, *, held: Mapping[BudgetKey, C
         *(decision.findings or progress(observed)),
         _granted(observed, decision, held=granted, wanted=total(each.connections for each in wanted.values())),
         *_declared(observed),
-        *tracked(observed.readings, namespace=service.metadata.namespace, account=observed.account),
+        *tracked(
+            observed.readings,
+            templates=[
+                each["spec"]["template"] for (kind, _), each in observed.children.items() if kind == "Deployment"
+            ],
+            pace=pace(observed.own_budgets()),
+            namespace=service.metadata.namespace,
+            account=observed.account,
+            now=observed.now,
+        ),
     )
     return FastAPIServiceStatus(
         observed_generation=service.metadata.generation,
@@ -139,8 +148,8 @@ def _granted(observed: Observed, decision: Decision, *, held: Connections, wante
 
 def _declared(observed: Observed) -> tuple[Finding, ...]:
     """Whether its pods were seen to keep to what they declare; nothing before they were looked at."""
-    uid, keys = observed.service.metadata.uid, observed.service.budget_keys
-    usage = [each for budget in observed.budgets if budget.key in keys for each in budget.status.usage]
+    uid = observed.service.metadata.uid
+    usage = [each for budget in observed.own_budgets() for each in budget.status.usage]
     mine = [each for each in usage if each.uid == uid]
     if not mine:
         return ()

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.budget.demand import Overlap, WorkloadDemand, demand
 from plimsoll.conditions import Reason, waits
-from plimsoll.configuration import is_held, versions
+from plimsoll.configuration import pace, versions
 from plimsoll.migrating import migrate
 from plimsoll.overlap import full_of, guard_in_force, guarded_pods, part_of
 from plimsoll.render import autoscaler, deployment, disruption, guard, migration
-from plimsoll.render.names import COMPONENT, CONFIG, FIELD_MANAGER, component
+from plimsoll.render.names import COMPONENT, FIELD_MANAGER, component
 from plimsoll.render.service import service as render_service
 from plimsoll.render.stamp import has_foreign_items, is_current, overwriting, stamped
 from plimsoll.step import SOON_SECONDS, Step
@@ -114,7 +114,7 @@ def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
         made = deployment.unguarded(made)
     name = made["metadata"]["name"]
     live = observed.children.get(("Deployment", name))
-    made = deployment.configured(made, versions=_versions(observed, live))
+    made = deployment.configured(made, versions=_versions(observed, live, made=made))
     limit = disruption.disruption_budget(service, part=part, target=name)
     if scaling is None:
         return [made, limit]
@@ -122,12 +122,15 @@ def _makers(observed: Observed, workload: WorkloadDemand) -> list[Manifest]:
     return [deployment.scaled_by_others(made, replicas=_replicas(live, fewest=scaling.min_replicas)), limit, scaler]
 
 
-def _versions(observed: Observed, live: Manifest | None) -> str:
+def _versions(observed: Observed, live: Manifest | None, *, made: Manifest) -> str:
     """The Secrets and ConfigMaps that the pods are to belong to, given those that the running ones do."""
-    template = live["spec"]["template"]["metadata"] if live else {}
-    own = (budget for budget in observed.budgets if budget.key in observed.service.budget_keys)
-    running = (template.get("annotations") or {}).get(CONFIG, "")
-    return versions(observed.readings, running=running, hold=is_held(own), now=observed.now)
+    return versions(
+        observed.readings,
+        live=live["spec"]["template"] if live else {},
+        made=made["spec"]["template"],
+        pace=pace(observed.own_budgets()),
+        now=observed.now,
+    )
 
 
 def _replicas(live: Manifest | None, *, fewest: int) -> int | None:

@@ -8,6 +8,7 @@ that is yet to come, a first pull or crash) holds it when the Deployment's progr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from plimsoll.conditions import Reason
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 PATIENT_RESTARTS: Final = 3
 """So many times a container may fail, over more than a minute, while a database that it needs is still starting."""
+
+_SHORT: Final = timedelta(minutes=10)
+"""A run of at least that was no crash at the start: the kubelet's own back-off begins anew after it."""
 
 _STARTING: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
 _NO_IMAGE: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
@@ -51,7 +55,7 @@ def of_pod(status: Manifest) -> Trouble | None:
         reason, restarts = waiting.get("reason"), container.get("restartCount", 0)
         if reason in _NO_IMAGE:
             return _no_image(container, waiting)
-        if reason == "CrashLoopBackOff" or (restarts >= PATIENT_RESTARTS and container.get("started") is False):
+        if reason == "CrashLoopBackOff" or _is_between_crashes(container, restarts):
             return _crashes(container, restarts)
         if reason not in _STARTING:
             words = (
@@ -88,6 +92,17 @@ def _no_image(container: Manifest, waiting: Manifest) -> Trouble:
     )
     # After the first failure the kubelet tries again by itself; a back-off is what follows when that has failed too.
     return Trouble(reason=Reason.IMAGE_CANNOT_BE_PULLED, words=words, holds=waiting["reason"] != "ErrImagePull")
+
+
+def _is_between_crashes(container: Manifest, restarts: int) -> bool:
+    """Whether it is tried again now; restarts are never forgotten, so the last run tells whether they are of today."""
+    last = container.get("lastState", {}).get("terminated") or {}
+    if restarts < PATIENT_RESTARTS or container.get("started") is not False:
+        return False
+    began, ended = last.get("startedAt") or "", last.get("finishedAt") or ""
+    if not began or not ended:
+        return False
+    return datetime.fromisoformat(ended) - datetime.fromisoformat(began) < _SHORT
 
 
 def _crashes(container: Manifest, restarts: int) -> Trouble:

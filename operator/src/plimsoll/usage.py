@@ -67,7 +67,7 @@ def usage(
     for pod in there:
         allowed[pod.name[:_NAME_LENGTH]] += pod.connections.count
     before = {each.uid: each for each in budget.status.usage}
-    services = []
+    services = _remembered(budget, seen={pod.uid for pod in there if pod.budget == budget.key}, now=now)
     for uid in dict.fromkeys(pod.uid for pod in there if pod.budget == budget.key):
         mine = {pod.name[:_NAME_LENGTH]: pod for pod in there if pod.uid == uid}
         live = sum(backends.get(name, 0) for name in mine)
@@ -98,6 +98,17 @@ def usage(
         strangers=tuple(StrangerStatus(application_name=name, connections=count) for name, count in largest),
         unexplained=sum(strange.values()),
     )
+
+
+def _remembered(budget: ConnectionBudget, *, seen: Set[str], now: str) -> list[UsageStatus]:
+    """The overdrafts of services that have no pod now: while they hold a claim, the next pod does as the last one."""
+    claims = {claim.uid for claim in budget.status.claims}
+    kept = []
+    for each in budget.status.usage:
+        overdrafts = _overdrafts({}, each.overdrafts, now=now, seconds=budget.spec.stale_after_seconds)
+        if overdrafts and each.uid in claims - seen:
+            kept.append(each.model_copy(update={"live": 0, "overdrafts": overdrafts}))
+    return kept
 
 
 def _overdrafts(

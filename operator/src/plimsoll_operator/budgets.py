@@ -127,8 +127,9 @@ class Budgets:
     def _wake_overdrawn(self, *, before: ConnectionBudgetStatus, after: ConnectionBudgetStatus) -> None:
         """Wakes the services whose claims follow from what they were seen to open."""
         last = {each.uid: _overdrawn(each) for each in before.usage}
-        for each in after.usage:
-            if each.uid not in last or _overdrawn(each) != last[each.uid]:
+        now = {each.uid: _overdrawn(each) for each in after.usage}
+        for each in (*after.usage, *(each for each in before.usage if each.overdrafts and each.uid not in now)):
+            if each.uid not in last or now.get(each.uid) != last[each.uid]:
                 self.book.wake(Key(Kind.SERVICE, each.namespace, each.name))
 
     async def _read_server(self, budget: ConnectionBudget) -> ServerFacts | ProbeFailed | str:

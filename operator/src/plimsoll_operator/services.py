@@ -14,30 +14,28 @@ from plimsoll.conditions import WAITS_FOR_ROOM, ConditionType, Reason
 from plimsoll.configuration import Reading, Sight, sources
 from plimsoll.decide import after_refusal, decide
 from plimsoll.errors import Forbidden, NotFound, PlimsollError, Terminal
-from plimsoll.last_words import last_words
-from plimsoll.observed import Observed, makers, running
+from plimsoll.observed import Observed
 from plimsoll.release import orphans, released, stale, strays
 from plimsoll.render.event import event
-from plimsoll.render.names import SERVICE, SERVICE_NAMESPACE, SERVICE_UID
+from plimsoll.render.names import SERVICE_UID
 from plimsoll.report import report
 from plimsoll.units import Connections
 
 from plimsoll_operator.queue import Done
+from plimsoll_operator.surroundings import look_around
 
 if TYPE_CHECKING:
     from plimsoll.api.fastapiservice import FastAPIServiceStatus
     from plimsoll.api.meta import BudgetKey, Manifest
     from plimsoll.configuration import Source
     from plimsoll.decide import Decision
-    from plimsoll.observed import MakerView, PodView
 
     from plimsoll_operator.book import Book
     from plimsoll_operator.queue import Key
+    from plimsoll_operator.surroundings import Surroundings
 
 log = structlog.get_logger(__name__)
 
-_CHILDREN: Final = ("Deployment", "Service", "ResourceQuota", "Job", "HorizontalPodAutoscaler", "PodDisruptionBudget")
-_MAKERS: Final = frozenset({"Deployment", "ReplicaSet", "Job"})
 _GUARDS: Final = frozenset({"ResourceQuota", "PriorityClass"})
 
 _RELEASE_SECONDS: Final = 2.0
@@ -54,16 +52,6 @@ _TOLD: Final = {
 """The conditions that events tell of, and the reason that is no news when it is the first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """All that carries a service's name, whichever object of that name it belongs to."""
-
-    objects: tuple[Manifest, ...]
-    makers: tuple[MakerView, ...]
-    pods: tuple[PodView, ...]
-    last_words: dict[str, str]
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """The reconciler of services."""
@@ -77,7 +65,7 @@ class Services:
         """One look at one service."""
         cluster = self.book.cluster
         service = await self._read(key)
-        around = await self._look_around(key)
+        around = await look_around(cluster, key, overlap=self.overlap)
         left = await self._release(key, service=service, around=around)
         if service is None:
             return Done(requeue_after=_RELEASE_SECONDS if left else None)
@@ -120,27 +108,6 @@ class Services:
         service = FastAPIService.model_validate(manifest)
         return None if service.metadata.deletion_timestamp else service
 
-    async def _look_around(self, key: Key) -> Surroundings:
-        """What there is, in the order in which it comes about.
-
-        Guards and Deployments, then ReplicaSets, then pods: what the earlier ones have let through or made by the time
-        that they were seen is then among the later ones.
-        """
-        cluster, named = self.book.cluster, {SERVICE: key.name}
-        asked = [cluster.list(kind, namespace=key.namespace, labels=named) for kind in _CHILDREN]
-        if self.overlap is Overlap.GUARDED:
-            asked.append(cluster.list("PriorityClass", labels={SERVICE_NAMESPACE: key.namespace, **named}))
-        lists = await asyncio.gather(*asked)
-        objects = [each for found in lists for each in found]
-        objects += await cluster.list("ReplicaSet", namespace=key.namespace, labels=named)
-        pods = await cluster.list("Pod", namespace=key.namespace, labels=named)
-        return Surroundings(
-            objects=tuple(objects),
-            makers=makers(each for each in objects if each["kind"] in _MAKERS),
-            pods=running(pods),
-            last_words=last_words(pods),
-        )
-
     async def _observed(self, service: FastAPIService, around: Surroundings) -> Observed:
         """All that a decision about ``service`` rests on, but for the budgets, which are read under their lock."""
         uid, namespace = service.metadata.uid, service.metadata.namespace
@@ -161,6 +128,7 @@ class Services:
             },
             pods=tuple(pod for pod in around.pods if pod.uid == uid),
             makers=tuple(maker for maker in around.makers if maker.uid == uid),
+            templates=around.templates,
             last_words=around.last_words,
             readings=tuple(await asyncio.gather(*(self._reading(namespace, each) for each in sources(service)))),
             account=self.account,
@@ -199,12 +167,19 @@ class Services:
         return observed, decision, held
 
     async def _release(self, key: Key, *, service: FastAPIService | None, around: Surroundings) -> bool:
-        """Lets claims and guards of objects that are no more follow their pods; whether some are still there."""
+        """Lets claims and guards of objects that are no more follow their pods; whether some are still there.
+
+        The claim of a service that is there, in a budget that it has left but still connects to, is written with its
+        others (``_settle_claims``): two that write it would undo each other's work at every look.
+        """
         cluster, left = self.book.cluster, False
-        keys = service.budget_keys if service is not None else ()
+        uid = service.metadata.uid if service is not None else None
+        keys = set(service.budget_keys) if service is not None else set()
+        connects = around.budgets_of(uid)
         async with self.book.opened() as pages:
             for where, page in pages.items():
-                current = service.metadata.uid if service is not None and where in keys else None
+                current = uid if where in keys | connects else None
+                left |= where in connects - keys
                 ledger = ledger_of(page.budget, now=self.book.clock(), others=page.others)
                 if not stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current):
                     continue
@@ -222,7 +197,7 @@ class Services:
                 left |= bool(stale(ledger.claims, namespace=key.namespace, name=key.name, current_uid=current))
         guards = strays(
             (each for each in around.objects if each["kind"] in _GUARDS),
-            current_uid=service.metadata.uid if service is not None else None,
+            current_uid=uid,
         )
         gone = orphans(guards, pods=around.pods, makers=around.makers)
         for each in gone:

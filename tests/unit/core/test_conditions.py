@@ -60,3 +60,10 @@ def test_what_is_not_known_is_unknown_and_what_is_no_longer_said_goes() -> None:
     first = conditions(findings=[unknown], before=(), generation=1, now=EARLY)
     assert first[0].status == "Unknown"
     assert conditions(findings=[], before=first, generation=1, now=LATE) == ()
+
+
+def test_a_message_is_never_longer_than_the_api_server_takes() -> None:
+    for length, end in ((32768, "x"), (32769, "…")):
+        findings = summary(progress=Progress.STALLED, reason=Reason.CRASH_LOOP, message="x" * length)
+        (message,) = {each.message for each in conditions(findings=findings, before=(), generation=1, now=EARLY)}
+        assert (len(message), message[-1]) == (32768, end)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plimsoll.configuration import Reading, Sight, Source, grant, sources, versions
-from support.builders import a_service, group
+from plimsoll.configuration import Pace, Reading, Sight, Source, grant, sources, versions
+from support.builders import a_service, budget_manifest, group
 from support.scene import Scene, kinds
 
 DB, KEYS, SETTINGS = Source("Secret", "shop-db"), Source("Secret", "keys"), Source("ConfigMap", "settings")
@@ -80,17 +80,75 @@ def test_a_new_service_waits_for_nothing() -> None:
     assert running(scene) == str(seen(DB).source) + "=" + seen(DB).version
 
 
-def test_while_the_server_cannot_be_asked_no_password_is_rotated() -> None:
-    scene = settled(seen(DB))
-    ready = {"type": "Ready", "status": "False", "reason": "ServerUnreachable", "message": "password authentication"}
+def test_a_first_grant_settles_too_before_it_replaces_pods_that_run() -> None:
+    scene = settled(unseen(DB))
+    scene.readings = (seen(DB, changed=JUST_NOW),)
+    assert not scene.step().step.apply
+    scene.now = "2026-01-01T12:00:01Z"
+    assert kinds(scene.step()) == ["Deployment", "Deployment"]
+
+
+def test_what_is_new_in_the_spec_comes_with_the_rollout_that_it_is_anyway() -> None:
+    scene = Scene(replicas=2)
+    scene.readings = (seen(DB),)
+    scene.settle()
+    scene.readings = (seen(DB), seen(KEYS, changed=JUST_NOW))
+    scene.edit(envFrom=[{"secretRef": {"name": "keys"}}])
+    scene.settle()
+    assert running(scene).count("=") == 2
+    scene.now = "2026-01-01T12:00:01Z"
+    assert not scene.step().step.apply, "and not once more"
+
+
+def test_it_settles_for_as_long_as_the_slowest_budget_takes_to_ask_its_server_twice() -> None:
+    scene = Scene(replicas=2, budget=budget_manifest(usable=91, probeIntervalSeconds=120))
+    scene.readings = (seen(DB),)
+    scene.settle()
+    scene.readings = (seen(DB, 2),)
+    scene.now = "2026-01-01T12:02:59Z"
+    assert not scene.step().step.apply
+    said = scene.condition("ConfigTracked")
+    assert (said["status"], said["reason"], said["message"]) == (
+        "True",
+        "ChangeWaits",
+        (
+            "The pods may run with an earlier Secret/shop-db: they are replaced after 2026-01-01T12:03:00Z, when"
+            " nothing has been written there for 240 s."
+        ),
+    )
+    scene.now = "2026-01-01T12:03:00Z"
+    assert kinds(scene.step()) == ["Deployment"]
+    assert scene.condition("ConfigTracked")["reason"] == "Tracked"
+
+
+@pytest.mark.parametrize("reason", ["ServerUnreachable", "SecretUnreadable", "ServerFull"])
+def test_while_the_server_cannot_be_asked_no_password_is_rotated(reason: str) -> None:
+    scene = settled(seen(DB), unseen(KEYS))
+    ready = {"type": "Ready", "status": "False", "reason": reason, "message": "password authentication"}
     good = {**ready, "status": "True", "reason": "Observed"}
     for each in (ready, good):
         each["lastTransitionTime"] = scene.now
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", conditions=[ready])
-    scene.readings = (seen(DB, 2),)
+    scene.readings = (seen(DB, 2), seen(KEYS))
     assert not scene.step().step.apply
+    assert scene.condition("ConfigTracked")["message"] == (
+        "The pods may run with an earlier Secret/shop-db, Secret/keys: they stay until the server of budget demo/main"
+        " can be asked again; the change may be why it cannot."
+    )
     scene.cluster.edit_status("ConnectionBudget", "demo", "main", conditions=[good])
     assert kinds(scene.step()) == ["Deployment", "Deployment"]
+
+
+def test_a_change_that_waits_for_the_service_itself_says_so() -> None:
+    scene = settled(seen(DB))
+    scene.edit(pool=500)
+    scene.readings = (seen(DB, 2),)
+    scene.step()
+    assert scene.reason == "OverBudget"
+    assert scene.condition("ConfigTracked")["message"] == (
+        "The pods may run with an earlier Secret/shop-db: they are replaced as soon as nothing else is in the way;"
+        " Ready says what is."
+    )
 
 
 @pytest.mark.parametrize("sight", [Sight.NOT_GRANTED, Sight.MISSING])
@@ -137,9 +195,11 @@ def test_a_missing_one_is_named_and_a_complete_set_is_told() -> None:
 
 
 def test_a_reference_that_is_no_more_leaves_no_trace() -> None:
-    before = versions([seen(DB), seen(KEYS)], running="", hold=False, now=LONG_AGO)
-    assert versions([seen(DB)], running=before, hold=True, now=LONG_AGO) == before.split(",")[0]
-    assert versions([], running="nonsense", hold=False, now=LONG_AGO) == ""
+    before = versions([seen(DB), seen(KEYS)], live={}, made={}, pace=Pace(), now=LONG_AGO)
+    live = {"metadata": {"annotations": {"plimsoll.dev/config": before}}}
+    assert versions([seen(DB)], live=live, made={}, pace=Pace(), now=LONG_AGO) == before.split(",")[0]
+    nonsense = {"metadata": {"annotations": {"plimsoll.dev/config": "nonsense"}}}
+    assert versions([], live=nonsense, made={}, pace=Pace(), now=LONG_AGO) == ""
 
 
 def test_the_grant_is_of_one_name_and_of_reading_alone() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plimsoll.last_words import LONGEST_LINE, MOST_LINES, last_lines, last_words
+from plimsoll.last_words import LONGEST_LINE, MOST_LINES, last_lines, last_words, printed_last
 
 
 @given(st.text())
@@ -27,6 +27,15 @@ def test_what_is_shown_is_bounded_and_holds_no_control_character_but_the_line_br
         ("\x1b[1;31mERROR\x1b[0m: no\tway\x00", "ERROR: no way"),
         ("\x1b]0;title\x07done", "done"),
         ("to postgresql://shop:s3cret@db:5432/shop", "to postgresql://shop:***@db:5432/shop"),
+        ("to postgresql://shop:s3@c:r/et@db:5432/shop", "to postgresql://shop:***@db:5432/shop"),
+        (
+            "to postgresql://db/shop?user=x&Password=s3cret&sslmode=require",
+            "to postgresql://db/shop?user=x&Password=***&sslmode=require",
+        ),
+        ("host=db password=s3&cret user=shop", "host=db password=*** user=shop"),
+        ("host=db password = 's3 c\\'ret' user=shop", "host=db password = *** user=shop"),
+        ("Settings(PGPASSWORD='s3cret', user='shop')", "Settings(PGPASSWORD=***, user='shop')"),
+        ("FATAL: password authentication failed", "FATAL: password authentication failed"),
         ("\n".join(map(str, range(100))), "\n".join(map(str, range(88, 100)))),
         ("x" * 500, "x" * 239 + "…"),
         ("right \u202eto left", "right  to left"),
@@ -34,6 +43,20 @@ def test_what_is_shown_is_bounded_and_holds_no_control_character_but_the_line_br
 )
 def test_the_last_lines_are_shown_and_nothing_that_moves_a_terminal(printed: str, shown: str) -> None:
     assert last_lines(printed) == shown
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("s3cret@db:5432/shop\nKeyError", "KeyError"),
+        ("s3cret@db:5432/shop and no line break", "and no line break"),
+        ("é3cret@db:5432/shop\nKeyError", "KeyError"),
+    ],
+)
+def test_what_was_cut_begins_with_a_whole_line(printed: str, shown: str) -> None:
+    cut = printed + " " * (2048 - len(printed.encode()))
+    assert printed_last({"message": cut}) == shown
+    assert printed_last({"message": printed}) == printed, "what is short is whole"
 
 
 def pod(finished: str = "", *, job: str = "migrate", phase: str = "Failed", **more: Any) -> dict[str, Any]:

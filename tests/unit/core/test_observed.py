@@ -76,7 +76,6 @@ def test_a_pod_carries_what_it_can_open_and_where() -> None:
         uid="u1",
         budget=MAIN,
         connections=Connections(12),
-        shape=view.shape,
     )
 
 

@@ -9,7 +9,7 @@ from plimsoll.api.meta import BudgetKey
 from plimsoll.observed import PodView
 from plimsoll.units import Connections
 from plimsoll.usage import OPERATOR_NAME, Usage, usage
-from support.builders import NOW, a_budget, uid
+from support.builders import NOW, a_budget, claim, uid
 
 if TYPE_CHECKING:
     from plimsoll.api.budgetstatus import UsageStatus
@@ -127,6 +127,21 @@ def test_a_workload_without_pods_is_remembered_too() -> None:
         {"a-1": 5}, pod("a-1", part="jobs-ocr"), now="2026-01-01T12:05:00Z", **remembered(4, NOW)
     ).services
     assert overdrafts(service) == [("web", 4, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("holder", "now", "kept"),
+    [
+        pytest.param(1, "2026-01-01T12:10:00Z", [("web", 4, NOW)], id="who holds a claim makes the same pods again"),
+        pytest.param(1, "2026-01-01T12:10:01Z", None, id="but that counts only as long as a reading"),
+        pytest.param(2, "2026-01-01T12:05:00Z", None, id="who holds none is gone"),
+    ],
+)
+def test_a_service_without_pods_is_remembered_while_it_holds_a_claim(
+    holder: int, now: str, kept: list[tuple[str, int, str]] | None
+) -> None:
+    found = seen({}, now=now, claims=(claim(holder, 15),), **remembered(4, NOW)).services
+    assert [(each.live, each.peak, overdrafts(each)) for each in found] == ([(0, 12, kept)] if kept else [])
 
 
 @pytest.mark.parametrize(("now", "written"), [("2026-01-01T12:02:30Z", NOW), ("2026-01-01T12:02:31Z", None)])

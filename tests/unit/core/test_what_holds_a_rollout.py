@@ -23,8 +23,11 @@ def waiting(reason: str, message: str = "", **more: Any) -> Manifest:
     return {"state": {"waiting": {"reason": reason, "message": message}}, "image": "shop:2", **more}
 
 
-def crashed(restarts: int, *, code: int = 3, said: str = "", reason: str = "Error") -> Manifest:
-    last = {"terminated": {"exitCode": code, "reason": reason, "message": said}}
+def crashed(
+    restarts: int, *, code: int = 3, said: str = "", reason: str = "Error", ended: str = "2026-01-01T11:00:05Z"
+) -> Manifest:
+    run = {"startedAt": "2026-01-01T11:00:00Z", "finishedAt": ended}
+    last = {"terminated": {"exitCode": code, "reason": reason, "message": said, **run}}
     return waiting("CrashLoopBackOff", "back-off 40s", restartCount=restarts, lastState=last)
 
 
@@ -119,6 +122,34 @@ def test_a_container_that_does_not_run_is_told_at_once(
     assert words in scene.message
 
 
+@pytest.mark.parametrize(("ended", "reason"), [("11:09:59", "CrashLoop"), ("11:10:00", "Progressing")])
+def test_a_node_that_was_started_anew_is_no_crash_loop_of_pods_that_crashed_once(ended: str, reason: str) -> None:
+    scene = rolling()
+    again = {"state": {"running": {}}, "ready": False, "started": False}
+    report(scene, containerStatuses=[crashed(4, code=255, ended=f"2026-01-01T{ended}Z") | again])
+    assert scene.reason == reason
+
+
+def test_of_many_pods_that_crash_one_is_told_and_the_others_are_counted() -> None:
+    scene = Scene(replicas=20, pool=1)
+    scene.step()
+    scene.world.run()
+    scene.step()
+    for name in ("sees deployment", "makes a replicaset"):
+        scene.make(name)
+    while moves := [each for each in scene.world.moves() if each.name.startswith(("replicaset", "controller"))]:
+        moves[0].do()
+    pods = list(scene.cluster.of_kind("Pod"))
+    for number, pod in enumerate(pods):
+        said = "\n".join([f"{number} {'x' * 200}"] * 9)
+        scene.cluster.edit_status("Pod", "demo", pod["metadata"]["name"], containerStatuses=[crashed(4, said=said)])
+    scene.step()
+    assert (len(pods), stalled(scene), scene.reason) == (20, True, "CrashLoop")
+    assert scene.message.count("It crashes") == 1
+    assert scene.message.endswith(" And 19 more pods likewise.")
+    assert len(scene.message) < 4096
+
+
 def test_who_looks_at_pods_that_are_not_ready_looks_again_by_itself() -> None:
     scene = rolling()
     scene.step()
@@ -186,6 +217,39 @@ def test_an_edit_that_mends_it_is_not_held_against_the_pods_that_are_to_go() -> 
     assert not stalled(scene)
     scene.settle()
     assert scene.ready == "True"
+
+
+@pytest.mark.parametrize(
+    "mended",
+    [
+        pytest.param({"env": [{"name": "SHOP_KEY", "value": "x"}]}, id="a variable"),
+        pytest.param({"envFrom": [{"secretRef": {"name": "keys"}}]}, id="many variables"),
+        pytest.param({"web": {"startupSeconds": 90}}, id="a probe"),
+        pytest.param({"web": {"resources": {"limits": {"memory": "1Gi"}}}}, id="resources"),
+        pytest.param({"pod": {"serviceAccountName": "shop"}}, id="pod settings"),
+    ],
+)
+def test_whatever_mends_a_crash_loop_is_not_held_against_the_pods_that_are_to_go(mended: Manifest) -> None:
+    scene = rolling()
+    report(scene, containerStatuses=[crashed(4, said="KeyError: 'SHOP_KEY'")])
+    assert stalled(scene)
+    scene.edit(image="shop:2", **mended)
+    scene.step()
+    scene.make("sees deployment")
+    scene.step()
+    assert not stalled(scene)
+    assert "KeyError" not in scene.message
+
+
+def test_a_deadline_that_has_passed_is_not_held_against_the_edit_that_follows() -> None:
+    scene = rolling()
+    scene.cluster.edit_status("Deployment", "demo", "shop-web", conditions=[TIMED_OUT])
+    scene.step()
+    assert (stalled(scene), scene.reason) == (True, "ProgressDeadlineExceeded")
+    scene.edit(image="shop:3")
+    scene.step()
+    assert not stalled(scene)
+    assert "timed out" not in scene.message
 
 
 def test_going_back_by_the_spec_works_at_once() -> None:

@@ -209,6 +209,27 @@ def test_a_service_that_moves_to_another_budget_is_counted_at_both_until_it_has(
     assert (operated.claims("main"), operated.claims("other")) == ({}, {"shop": 15})
 
 
+def test_a_service_that_has_moved_and_whose_old_pods_have_yet_to_go_is_written_about_once(operated: Operated) -> None:
+    operated.budget()
+    operated.cluster.put(
+        operated.cluster.read("ConnectionBudget", "demo", "main") | {"metadata": {"namespace": "demo", "name": "other"}}
+    )
+    operated.service(whenOver="ShrinkPool")
+    operated.settle()
+    operated.edit(budget="other", whenOver="ShrinkPool")
+    for _ in range(60):
+        operated.look()
+        moves = [each for each in operated.world.moves() if each.fair and not each.name.endswith("is gone")]
+        if moves:
+            moves[0].do()
+    there = operated.world.open_connections("demo/main")
+    assert (operated.claims("main"), there) == ({"shop": 10}, 10), "nothing can make another one that connects there"
+    operated.writes()
+    operated.woken.clear()
+    operated.look()
+    assert (operated.writes(), operated.woken) == ([], [])
+
+
 def test_a_service_that_may_not_move_keeps_its_claim_where_it_is(operated: Operated) -> None:
     operated.budget()
     operated.service()

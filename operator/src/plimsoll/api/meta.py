@@ -66,6 +66,10 @@ class Metadata(Wire):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
+LONGEST_MESSAGE: Final = 32768
+"""Characters that the API server takes for the message of a condition."""
+
+
 class Condition(Wire):
     """One condition, as the Kubernetes API conventions define it."""
 
@@ -84,7 +88,7 @@ class Condition(Wire):
     reason: str = Field(min_length=1, max_length=1024)
     """Why, in one CamelCase word."""
 
-    message: str = Field(max_length=32768)
+    message: str = Field(max_length=LONGEST_MESSAGE)
     """Why, in a sentence with the numbers and the fix."""
 
 
