@@ -130,6 +130,24 @@ def test_a_lost_ledger_beside_a_twin_is_no_room_to_grow_into() -> None:
     assert scene.claim == 15
 
 
+def test_a_deleted_budget_beside_a_twin_is_no_room_to_grow_into() -> None:
+    scene = Scene(usable=40, replicas=2, pool=5)
+    second_budget(scene, usable=40, same_server=True)
+    scene.settle()
+    scene.cluster.edit_status("ConnectionBudget", "demo", "main", sharedWith=["demo/other"])
+    scene.cluster.remove("ConnectionBudget", "demo", "other")
+    scene.edit(pool=6)
+    scene.settle()
+    assert (scene.reason, scene.claim) == ("WaitingForBudget", 15)
+    assert scene.message == (
+        "Needs 18 connections, and budget demo/main has no valid reading of its server: demo/other, on the same server,"
+        " was deleted, and pods or what makes them still connect to it; create it again, or delete the services and pods"
+        " that do."
+    )
+    status = scene.cluster.read("ConnectionBudget", "demo", "main")["status"]
+    assert (status["sharedWith"], status["free"]) == (["demo/other"], 0)
+
+
 # ---- a service that moves
 
 
