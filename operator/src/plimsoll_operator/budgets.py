@@ -90,7 +90,8 @@ class Budgets:
         if all(any(other.key == key for other in page.others) for key in lost_beside(page.budget, page.others)):
             return page.budget
         makers, pods = await self._pods()
-        return without_forgotten(page.budget, page.others, connected={each.budget for each in (*makers, *pods)})
+        connected = {maker.budget for maker in makers} | {pod.budget for pod in pods}
+        return without_forgotten(page.budget, page.others, connected=connected)
 
     async def _forget_beside(self, gone: BudgetKey) -> None:
         """Lets those that shared its server have what it held, if nothing is left that connects to it."""
