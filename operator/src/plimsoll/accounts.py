@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from plimsoll.api.budgetstatus import ClaimStatus
+from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.capacity import is_one_server
 from plimsoll.budget.ledger import Claim, Ledger
 from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from plimsoll.api.connectionbudget import ConnectionBudget
-    from plimsoll.api.meta import BudgetKey
 
 
 def is_fresh(budget: ConnectionBudget, *, now: str) -> bool:
@@ -86,14 +86,30 @@ def same_server(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) ->
     )
 
 
-def lost_beside(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) -> tuple[ConnectionBudget, ...]:
-    """Those of ``others`` that shared its server when they were last read, and have lost their status since.
+def lost_beside(budget: ConnectionBudget, others: Iterable[ConnectionBudget]) -> tuple[BudgetKey, ...]:
+    """The budgets that shared its server when they were last read, and have lost their status since, or are deleted.
 
-    What they hold there is not known until they are read again.
+    What is held there is not known until they are read again, or nothing is left that connects (``without_forgotten``).
     """
-    return tuple(
-        other for other in others if other.status.server is None and str(other.key) in budget.status.shared_with
-    )
+    read = {other.key for other in others if other.status.server is not None}
+    return tuple(key for key in map(BudgetKey.parse, budget.status.shared_with) if key not in read)
+
+
+def without_forgotten(
+    budget: ConnectionBudget, others: Iterable[ConnectionBudget], *, connected: Collection[BudgetKey]
+) -> ConnectionBudget:
+    """The budget without those beside it that are deleted, and that nothing connects to any more.
+
+    Args:
+        budget: the budget.
+        others: every other budget.
+        connected: what pods declare connections to, and what can still make pods.
+    """
+    there = {other.key for other in others} | set(connected)
+    kept = tuple(name for name in budget.status.shared_with if BudgetKey.parse(name) in there)
+    if kept == budget.status.shared_with:
+        return budget
+    return budget.model_copy(update={"status": budget.status.model_copy(update={"shared_with": kept})})
 
 
 def with_ledger(budget: ConnectionBudget, ledger: Ledger) -> ConnectionBudget:

@@ -69,7 +69,7 @@ def after_reading(
         unchanged = server.model_copy(update={"observed_time": before.server.observed_time})
         server = unchanged if unchanged == before.server else server
     read = _with(budget, server=server)
-    together = {budget.key, *(other.key for other in same_server(read, others))}
+    together = {budget.key, *(other.key for other in same_server(read, others)), *lost_beside(read, others)}
     seen = usage(reading.backends, budget=budget, pods=pods, server=together, now=now)
     read = _with(
         read,
@@ -104,7 +104,8 @@ def _with_sums(
     budget: ConnectionBudget, ledger: Ledger, *, others: Iterable[ConnectionBudget]
 ) -> ConnectionBudgetStatus:
     status, others = budget.status, tuple(others)
-    shared = (*same_server(budget, others), *lost_beside(budget, others))
+    lost = lost_beside(budget, others)
+    shared = (*(other.key for other in same_server(budget, others)), *lost)
     sums: dict[str, object] = {"claimed": ledger.claimed.count}
     if status.capacity is not None:
         usable = Connections(status.capacity).minus(ledger.kept_back)
@@ -112,14 +113,14 @@ def _with_sums(
         sums |= {
             "margin": ledger.kept_back.count,
             "usable": usable.count,
-            "free": usable.minus(taken).count,
+            "free": 0 if lost else usable.minus(taken).count,
             "load": f"{100 * taken.count // usable.count}%" if usable else "",
         }
     return status.model_copy(
         update={
             **sums,
             "claimed_elsewhere": ledger.elsewhere.count if shared else None,
-            "shared_with": tuple(sorted(str(other.key) for other in shared))[:32],
+            "shared_with": tuple(sorted(map(str, shared)))[:32],
         }
     )
 

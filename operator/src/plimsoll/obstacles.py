@@ -51,8 +51,13 @@ def closed(observed: Observed, key: BudgetKey) -> tuple[Finding, ...]:
 def unread(observed: Observed, budget: ConnectionBudget) -> str:
     """Why nothing may grow in a budget now."""
     if is_fresh(budget, now=observed.now) and (lost := lost_beside(budget, observed.budgets)):
-        names = ", ".join(str(each.key) for each in lost)
-        return f"{names}, on the same server, has lost its status, and is not read again yet."
+        if gone := [key for key in lost if observed.budget(key) is None]:
+            names = ", ".join(map(str, gone))
+            return (
+                f"{names}, on the same server, was deleted, and pods or what makes them still connect to it; create it"
+                " again, or delete the services and pods that do."
+            )
+        return f"{', '.join(map(str, lost))}, on the same server, has lost its status, and is not read again yet."
     if is_ready(budget):
         return f"the last one is older than {budget.spec.stale_after_seconds} s."
     return next(

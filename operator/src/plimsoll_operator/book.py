@@ -107,4 +107,4 @@ class Book:
 def _room(status: ConnectionBudgetStatus) -> object:
     """What a waiting service's fate depends on."""
     ready = next((each.status for each in status.conditions if each.type == ConditionType.READY.value), "")
-    return status.observed_generation, status.usable, status.claims, ready
+    return status.observed_generation, status.usable, status.claims, status.shared_with, ready

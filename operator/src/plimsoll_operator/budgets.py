@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from plimsoll import budget_report
-from plimsoll.accounts import ledger_of, with_ledger
+from plimsoll.accounts import ledger_of, lost_beside, with_ledger, without_forgotten
 from plimsoll.api.connectionbudget import ConnectionBudget
 from plimsoll.api.fastapiservice import FastAPIService
 from plimsoll.api.meta import BudgetKey
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from plimsoll.budget.capacity import ServerFacts
     from plimsoll.observed import MakerView, PodView
 
-    from plimsoll_operator.book import Book
+    from plimsoll_operator.book import Book, Page
     from plimsoll_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ class Budgets:
             budget = ConnectionBudget.model_validate(await self.book.cluster.get("ConnectionBudget", *where))
         except NotFound:
             self.failures.pop(key, None)
+            await self._forget_beside(where)
             self.book.forget(where)
             await self._bind(key.namespace)
             return Done()
@@ -64,7 +65,7 @@ class Budgets:
             page = pages.get(where)
             if page is None or page.budget.metadata.generation != budget.metadata.generation:
                 return Done(requeue_after=0)  # gone or edited meanwhile: what was read may be of another server
-            budget = page.budget
+            budget = await self._with_neighbours(page)
             if isinstance(reading, str):
                 status = budget_report.without_secret(budget, reading, now=self.book.clock())
             else:
@@ -83,6 +84,24 @@ class Budgets:
         # A database that is just starting is not kept waiting for an interval; one that stays away is not pestered.
         failures = self.failures[key] = self.failures.get(key, 0) + 1
         return Done(requeue_after=min(interval, 1.5 ** min(failures - 1, 20)))
+
+    async def _with_neighbours(self, page: Page) -> ConnectionBudget:
+        """The budget with the neighbours that count: a deleted one does for as long as something connects to it."""
+        if all(any(other.key == key for other in page.others) for key in lost_beside(page.budget, page.others)):
+            return page.budget
+        makers, pods = await self._pods()
+        connected = {maker.budget for maker in makers} | {pod.budget for pod in pods}
+        return without_forgotten(page.budget, page.others, connected=connected)
+
+    async def _forget_beside(self, gone: BudgetKey) -> None:
+        """Lets those that shared its server have what it held, if nothing is left that connects to it."""
+        async with self.book.opened() as pages:
+            for page in pages.values():
+                if str(gone) not in page.budget.status.shared_with:
+                    continue
+                budget, now = await self._with_neighbours(page), self.book.clock()
+                ledger = ledger_of(budget, now=now, others=page.others)
+                await self.book.write(page, budget_report.with_ledger(budget, ledger, others=page.others, now=now))
 
     async def _bind(self, namespace: str) -> None:
         """Binds the admission policy to the budgets of a namespace, or lets it go where none is left."""

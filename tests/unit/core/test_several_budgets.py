@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.builders import budget_manifest, claim
+from plimsoll.api.meta import BudgetKey
+from plimsoll.budget.demand import demand
+from plimsoll.overlap import on_the_way
+from support.builders import a_service, budget_manifest, claim
 from support.scene import Scene
 
 
@@ -130,6 +134,24 @@ def test_a_lost_ledger_beside_a_twin_is_no_room_to_grow_into() -> None:
     assert scene.claim == 15
 
 
+def test_a_deleted_budget_beside_a_twin_is_no_room_to_grow_into() -> None:
+    scene = Scene(usable=40, replicas=2, pool=5)
+    second_budget(scene, usable=40, same_server=True)
+    scene.settle()
+    scene.cluster.edit_status("ConnectionBudget", "demo", "main", sharedWith=["demo/other"])
+    scene.cluster.remove("ConnectionBudget", "demo", "other")
+    scene.edit(pool=6)
+    scene.settle()
+    assert (scene.reason, scene.claim) == ("WaitingForBudget", 15)
+    assert scene.message == (
+        "Needs 18 connections, and budget demo/main has no valid reading of its server: demo/other, on the same server,"
+        " was deleted, and pods or what makes them still connect to it; create it again, or delete the services and"
+        " pods that do."
+    )
+    status = scene.cluster.read("ConnectionBudget", "demo", "main")["status"]
+    assert (status["sharedWith"], status["free"]) == (["demo/other"], 0)
+
+
 # ---- a service that moves
 
 
@@ -159,3 +181,17 @@ def test_a_move_that_grows_may_do_so_at_once_where_there_is_room() -> None:
     scene.edit(budget="other", replicas=5)
     scene.step()
     assert (scene.guard(), scene.claim, scene.claim_on("demo", "main")) == ("6", 30, 30)
+
+
+@pytest.mark.parametrize(("budget", "bound"), [("main", 2 * 5 + 1 * 4), ("other", 2 * 5)])
+def test_old_pods_that_nothing_can_make_again_are_all_there_will_be_unless_new_ones_connect_too(
+    budget: str, bound: int
+) -> None:
+    key = BudgetKey("demo", "main")
+    scene = Scene(replicas=2, pool=5)
+    scene.settle()
+    view = replace(scene.look(), makers=()).on(key)
+    wanted = demand(a_service(replicas=2, pool=4, budget=budget), key)
+    assert view.live().count == 10
+    assert on_the_way(view, wanted).count >= bound
+    assert (on_the_way(view, wanted).count == bound) == (budget == "other")

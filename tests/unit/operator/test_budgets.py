@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from plimsoll.errors import Forbidden, ProbeFailed
+from plimsoll_operator.queue import Key, Kind
 from support.builders import budget_manifest
 from support.operated import BUDGET, PASSWORD, SHOP, facts, refusing, secret
 
 if TYPE_CHECKING:
     from support.operated import Operated
+
+TWIN = Key(Kind.BUDGET, "demo", "twin")
 
 
 def test_the_server_is_asked_with_the_secrets_uri_and_again_after_the_interval(operated: Operated) -> None:
@@ -145,6 +148,81 @@ def test_a_budget_that_lost_its_status_finds_its_claims_before_anybody_may_grow(
     operated.settle(SHOP, late)
     assert operated.claims() == {"shop": 15}
     assert operated.condition()["status"] == "True"
+
+
+def shared(operated: Operated) -> Key:
+    """Two budgets of one server, each with a service that runs."""
+    operated.answer = facts(50, system_identifier="7", started="2026-01-01T00:00:00Z")
+    operated.budget()
+    operated.cluster.put(budget_manifest(name="twin", usable=None))
+    operated.look(TWIN)
+    operated.look(BUDGET)
+    operated.service(replicas=2, pool=5)
+    late = operated.service("late", replicas=1, pool=5, budget="twin")
+    operated.settle(SHOP, late)
+    assert (operated.claims(), operated.claims("twin")) == ({"shop": 15}, {"late": 10})
+    return late
+
+
+def beside(operated: Operated) -> list[str]:
+    return list(operated.cluster.read("ConnectionBudget", "demo", "twin")["status"].get("sharedWith", []))
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_a_deleted_budget_held_is_not_free_in_its_twin_while_something_connects(
+    operated: Operated, *, anew: bool
+) -> None:
+    late = shared(operated)
+    operated.cluster.remove("ConnectionBudget", "demo", "main")
+    operated.look(BUDGET)
+    if anew:
+        operated.look(TWIN)
+        operated.cluster.put(budget_manifest(usable=None))
+    operated.edit("late", replicas=7, pool=5, budget="twin")
+    for _ in range(3):
+        operated.look(SHOP)
+        operated.look(late)
+        operated.look(TWIN)
+        assert (beside(operated), operated.claims("twin")) == (["demo/main"], {"late": 10})
+    assert operated.condition("late")["reason"] == "WaitingForBudget"
+    status = operated.cluster.read("ConnectionBudget", "demo", "twin")["status"]
+    assert {each["applicationName"] for each in status["strangers"]} == {"psql"}
+    if anew:
+        operated.look(BUDGET)
+        operated.look(late)
+        assert (operated.claims(), operated.condition("late")["reason"]) == ({"shop": 15}, "OverBudget")
+
+
+def test_it_is_free_when_the_last_that_connected_is_gone(operated: Operated) -> None:
+    late = shared(operated)
+    operated.cluster.remove("ConnectionBudget", "demo", "main")
+    operated.look(BUDGET)
+    operated.edit("late", replicas=7, pool=5, budget="twin")
+    operated.look(late)
+    operated.cluster.remove("FastAPIService", "demo", "shop")
+    operated.woken.clear()
+    while any(each.fair for each in operated.world.moves()):
+        assert beside(operated) == ["demo/main"]
+        next(each for each in operated.world.moves() if each.fair).do()
+        operated.look(TWIN)
+    assert (beside(operated), late in operated.woken) == ([], True)
+    operated.settle(late)
+    assert operated.claims("twin") == {"late": 40}
+
+
+def test_a_deleted_budget_that_nothing_connects_to_is_forgotten_at_once(operated: Operated) -> None:
+    late = shared(operated)
+    operated.cluster.remove("FastAPIService", "demo", "shop")
+    operated.settle(SHOP)
+    assert beside(operated) == ["demo/main"]
+    operated.cluster.remove("ConnectionBudget", "demo", "main")
+    operated.edit("late", replicas=7, pool=5, budget="twin")
+    operated.look(late)
+    assert operated.condition("late")["reason"] == "WaitingForBudget"
+    operated.look(BUDGET)
+    assert (beside(operated), late in operated.woken) == ([], True)
+    operated.settle(late)
+    assert operated.claims("twin") == {"late": 40}
 
 
 def test_a_claim_written_while_the_server_is_asked_is_not_lost(operated: Operated) -> None:

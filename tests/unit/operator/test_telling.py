@@ -70,6 +70,29 @@ def test_a_pod_that_opens_more_than_declared_wakes_its_service_and_that_says_so(
     assert (told(operated), operated.claims()) == (["Declared"], {"shop": 15})
 
 
+def test_an_overdraft_outlives_the_pods_that_it_was_seen_of_and_its_end_wakes_the_service(operated: Operated) -> None:
+    operated.budget()
+    operated.service()
+    operated.settle()
+    pods = list(operated.cluster.of_kind("Pod"))
+    operated.answer = facts(backends={pods[0]["metadata"]["name"]: 9})
+    operated.look(BUDGET)
+    operated.look()
+    assert operated.claims() == {"shop": 15 + 4 * 3}
+    for pod in pods:
+        operated.cluster.remove("Pod", "demo", pod["metadata"]["name"])
+    operated.answer = facts()
+    operated.look(BUDGET)
+    operated.look()
+    assert operated.claims() == {"shop": 15 + 4 * 3}, "its next pods are as its last ones"
+    operated.woken.clear()
+    operated.now = "2026-01-01T12:20:00Z"
+    operated.look(BUDGET)
+    assert SHOP in operated.woken
+    operated.look()
+    assert operated.claims() == {"shop": 15}
+
+
 def test_who_waits_for_a_budget_is_woken_by_room_in_another_one_of_its_server(operated: Operated) -> None:
     same: dict[str, Any] = {"system_identifier": "7", "started": "2026-01-01T00:00:00Z"}
     operated.answer = facts(**same)

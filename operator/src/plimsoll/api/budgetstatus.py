@@ -147,7 +147,9 @@ class ConnectionBudgetStatus(Wire):
     """Sum of the claims on the same server that are written in other budgets."""
 
     shared_with: Annotated[tuple[Annotated[str, Field(max_length=320)], ...], Field(max_length=32)] = ()
-    """Other budgets that point at the same server; their claims count here too."""
+    """Other budgets that point at the same server; their claims count here too. One that is deleted is named for as
+    long as something connects to it.
+    """
 
     free: Count | None = None
     """What is left to claim."""

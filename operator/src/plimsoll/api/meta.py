@@ -31,6 +31,12 @@ class BudgetKey(NamedTuple):
     namespace: str
     name: str
 
+    @classmethod
+    def parse(cls, text: str) -> BudgetKey:
+        """Reads one that was written."""
+        namespace, _, name = text.partition("/")
+        return cls(namespace, name)
+
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
