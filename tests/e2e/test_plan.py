@@ -49,7 +49,7 @@ def test_a_plan_that_is_over_is_refused_by_the_cluster_in_the_same_words(demo, k
     file.write_text(yaml.safe_dump(manifest))
     code, printed = plimsoll("plimsoll", "plan", str(file), "--live", "-o", "json")
     (service,) = json.loads(printed)["services"]
-    assert (code, service["state"]) == (1, "refused")
+    assert (code, service["state"]) == (1, "over")
     with pytest.raises(KubectlError) as refused:
         kube.apply(manifest)
     sentences = service["message"].split(". ")

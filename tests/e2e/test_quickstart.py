@@ -26,9 +26,10 @@ def test_kubectl_get_answers_whether_it_is_up_whether_it_fits_and_how_full_the_s
     def counted():
         printed = kube.run("get", "connectionbudgets,fastapiservices", "--all-namespaces")
         rows = read(printed)
-        return (printed, rows) if rows["demo/connectionbudget.plimsoll.dev/main"]["LIVE"] != "0" else None
+        live = int(rows["demo/connectionbudget.plimsoll.dev/main"]["LIVE"])
+        return (printed, rows) if 0 < live <= 20 else None  # at the last probe, which may have seen others come and go
 
-    printed, rows = demo.until("the budget has counted the service's connections", counted, within=60, every=1)
+    printed, rows = demo.until("the budget has counted this service's connections", counted, within=60, every=1)
     print(f"\n{printed}")
     budget = rows["demo/connectionbudget.plimsoll.dev/main"]
     service = rows["demo/fastapiservice.plimsoll.dev/captions"]
@@ -37,7 +38,6 @@ def test_kubectl_get_answers_whether_it_is_up_whether_it_fits_and_how_full_the_s
     # 20 = 3 pods × 5 + 2 pods × 2 + migration 1.
     expected = {"READY": "True", "USABLE": "86", "CLAIMED": "20", "FREE": "66", "LOAD": "23%", "REASON": "Observed"}
     assert {head: budget[head] for head in expected} == expected
-    assert 0 < int(budget["LIVE"]) <= 20
     expected = {
         "READY": "True",
         "FITS": "True",
