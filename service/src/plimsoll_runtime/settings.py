@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+DAY = 86400
 UNREADABLE = "is not a URL that libpq can read (special characters in a password must be percent-encoded)"
 
 
@@ -71,13 +72,13 @@ class ShutdownSettings(BaseSettings):
         frozen=True, extra="ignore", arbitrary_types_allowed=True, hide_input_in_errors=True
     )
 
-    plimsoll_drain_seconds: Annotated[float, Field(ge=0)] = 5
+    plimsoll_drain_seconds: Annotated[float, Field(ge=0, le=DAY)] = 5
     """How long to go on accepting after SIGTERM; 0 switches the drain off."""
 
-    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0)] = 20
+    plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0, le=DAY)] = 20
     """How long requests in flight may take to finish once the drain is over."""
 
-    plimsoll_lifespan_seconds: Annotated[float, Field(gt=0)] = 5
+    plimsoll_lifespan_seconds: Annotated[float, Field(gt=0, le=DAY)] = 5
     """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
 
     @classmethod
@@ -105,7 +106,7 @@ class Settings(ShutdownSettings):
     db_max_overflow: Annotated[int, Field(ge=0)] = 0
     """Web: connections that a process may open beyond its pool, and closes again."""
 
-    web_concurrency: Annotated[int, Field(ge=1)] = 1
+    web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes in this pod, web or workers."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -114,7 +115,7 @@ class Settings(ShutdownSettings):
     pgappname: str = "plimsoll"
     """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""
 
-    plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0)] = 30
+    plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0, le=DAY)] = 30
     """How long a worker goes on with the steps in its hands after SIGTERM, before it hands them back."""
 
     plimsoll_job_lease_seconds: Annotated[float, Field(gt=0)] = 8
@@ -135,7 +136,8 @@ class Settings(ShutdownSettings):
 def _sentence(error: ErrorDetails) -> str:
     name = "_".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "missing":
-        return f"{name} is not set"
+        example = "; it looks like postgresql://user:password@host:5432/database" if name == "DATABASE_URL" else ""
+        return f"{name} is not set{example}"
     return f"{name} {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
 
 
