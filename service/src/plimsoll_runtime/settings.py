@@ -136,7 +136,7 @@ class Settings(ShutdownSettings):
 def _sentence(error: ErrorDetails) -> str:
     name = "_".join(str(part) for part in error["loc"]).upper()
     if error["type"] == "missing":
-        example = "; it looks like postgresql://user:password@host:5432/database" if name == "DATABASE_URL" else ""
+        example = " (it looks like postgresql://user:password@host:5432/database)" if name == "DATABASE_URL" else ""
         return f"{name} is not set{example}"
     return f"{name} {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
 

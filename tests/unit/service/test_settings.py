@@ -94,5 +94,5 @@ def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:
         text=True,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    example = "it looks like postgresql://user:password@host:5432/database"
-    assert done.stderr == f"plimsoll_runtime: DATABASE_URL is not set; {example}\n"
+    example = "(it looks like postgresql://user:password@host:5432/database)"
+    assert done.stderr == f"plimsoll_runtime: DATABASE_URL is not set {example}\n"
