@@ -83,7 +83,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
         typer.Option(
             metavar="[NS/NAME=]URI",
             help="Asks the live server for its limits. Others can read a command line:"
-            f" the environment variable {DSN_VARIABLE} does the same.",
+            f" the environment variable {DSN_VARIABLE} does the same, with white space between several.",
             show_default=False,
         ),
     ] = None,

@@ -53,6 +53,8 @@ def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == STDIN:
         yield "standard input", sys.stdin.read()
         return
+    if "://" in path:  # not repeated: passwords
+        raise BadInput("Files and folders are named, and one of the names is a URI; --dsn takes a server's.")
     root = Path(path)
     files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
     if not files:

@@ -185,7 +185,37 @@ def test_every_rule_of_the_crd_is_held_and_broken_once_above() -> None:
 OPTIONS = {
     "no source": ((), "Say where the server's numbers come from, by one of: --max-connections 100"),
     "two sources": ((*NUMBERS, "--live"), "by one of"),
-    "no number": (("--max-connections", "many"), "--max-connections many: not a number from 1 to 262143"),
+    "no number": (("--max-connections", "secret"), "--max-connections: not a number from 1 to 262143"),
+    "too large": (("--max-connections", "262144"), "--max-connections 262144: not a number from 1 to 262143"),
+    "a URI for a number": (
+        ("--max-connections", "postgresql://boss:topsecret@h/d"),
+        "--max-connections: not a number from 1 to 262143; it looks like a URI, and --dsn takes one.",
+    ),
+    "a URI for one number": (
+        ("--max-connections", "demo/main=postgresql://boss:topsecret@h/d"),
+        "--max-connections demo/main=: not a number from 1 to 262143; it looks like a URI, and --dsn takes one.",
+    ),
+    "a URI for a file": (("postgresql://boss:topsecret@h/d", *NUMBERS), "one of the names is a URI"),
+    "no namespace": (
+        ("--max-connections", "main=100"),
+        "--max-connections: main= names no namespace; write demo/main=….",
+    ),
+    "no such name at all": (("--dsn", "topsecret=x"), "--dsn: a budget is named with its namespace"),
+    "an empty value of one": (("--max-connections", "demo/main="), "--max-connections demo/main=: not a number"),
+    "an empty value": (("--max-connections", ""), "--max-connections: the value is empty; give it one."),
+    "two for all": ((*NUMBERS, *NUMBERS), "--max-connections: there are two values for all budgets"),
+    "two for one": (
+        ("--max-connections", "demo/main=1", "--max-connections", "demo/main=2"),
+        "--max-connections demo/main=…: there are two values for this budget",
+    ),
+    "both for all": (
+        (*NUMBERS, "--dsn", "postgresql://u:secret@h/d"),
+        "--max-connections and --dsn are both given for all budgets; leave one out",
+    ),
+    "both for one": (
+        ("--max-connections", "demo/main=9", "--dsn", "demo/main=postgresql://u:secret@h/d"),
+        "--max-connections and --dsn are both given for budget demo/main; leave one out.",
+    ),
     "nothing of one": (("--max-connections", "demo/other=5"), "--max-connections demo/other=…: no such budget"),
     "no URI": (("--dsn", "secret@host"), "--dsn: not a PostgreSQL URI; write postgresql://"),
 }
