@@ -357,3 +357,42 @@ def test_crds_prints_what_the_chart_installs(run: Callable[..., Result]) -> None
 
 def test_version_names_the_api_that_is_read(run: Callable[..., Result]) -> None:
     assert run("version").stdout.endswith(", plimsoll.dev/v1alpha1\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "is not there; set KUBECONFIG."),
+        ("", "is empty, or not of a kubeconfig's form."),
+        ("hunter2", "is empty, or not of a kubeconfig's form."),
+        ("users:\n- [hunter2: {\n", "is not YAML: correct line 3."),
+        ("{}", "cannot be used: "),
+        ("\0", "is not YAML"),
+        (
+            "{current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}],"
+            " clusters: [{name: a, cluster: {server: 'https://h', certificate-authority: /no/ca.crt}}]}",
+            "cannot be used: ",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_one_sentence_with_its_name_and_2(  # noqa: PLR0913
+    run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    content: str | None,
+    sentence: str,
+) -> None:
+    file = tmp_path / "config"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for command in (("plan", "--live"), ("explain", "demo/shop")):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"Error: There is no cluster to talk to: the kubeconfig {file} ")
+        assert sentence in result.stderr
+        assert "hunter2" not in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert not caplog.records
