@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import yaml
 from plimsoll.errors import Terminal
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
 
 STDIN: Final = "-"
+LARGEST_BYTES: Final = 16 << 20
+"""Of one file: a larger one is something else, or has no end."""
+
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -51,23 +54,35 @@ def documents(paths: Iterable[str]) -> tuple[Document, ...]:
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == STDIN:
-        yield "standard input", sys.stdin.read()
+        yield "standard input", _text(sys.stdin.buffer, place="standard input")
         return
     if "://" in path:  # not repeated: passwords
         raise BadInput("Files and folders are named, and one of the names is a URI; --dsn takes a server's.")
     root = Path(path)
-    files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
+    try:
+        files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}.") from None
     if not files:
         raise BadInput(f"{path}: the folder holds no .yaml, .yml or .json file; name the one that does.")
     for file in files:
         try:
-            yield str(file), file.read_text(encoding="utf-8")
+            with file.open("rb") as stream:
+                yield str(file), _text(stream, place=str(file))
         except FileNotFoundError:
             raise BadInput(f"{file}: there is no such file; correct the path, or use - for standard input.") from None
-        except UnicodeDecodeError:
-            raise BadInput(f"{file}: not text in UTF-8, so no manifest; leave it out.") from None
         except OSError as error:
             raise BadInput(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+def _text(stream: BinaryIO, *, place: str) -> str:
+    content = stream.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise BadInput(f"{place}: more than {LARGEST_BYTES >> 20} MiB, so no manifests; leave it out, or split it.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{place}: not text in UTF-8, so no manifest; leave it out.") from None
 
 
 def _of_text(text: str, *, place: str) -> Iterator[Document]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from plimsoll.api.kinds import KINDS
+from plimsoll_cli import main
 from plimsoll_cli.rules import BUDGET_RULES, SERVICE_RULES
 from support.builders import budget_manifest, service_manifest
 
@@ -271,6 +275,48 @@ def test_an_unknown_field_is_a_warning_with_the_nearest_name_and_a_known_one_is_
     ]
     assert all("did you mean" in each for each in result.stdout.splitlines() if each.startswith("- Warning: "))
     assert result.stdout.count("- Warning: ") == 2
+
+
+def test_a_file_without_an_end_and_input_that_is_no_text_end_in_a_sentence(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", "/dev/zero", *NUMBERS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: /dev/zero: more than 16 MiB, so no manifests; leave it out, or split it.\n"
+    result = run("plan", "-", *NUMBERS, stdin=b"\xff")
+    assert result.stderr == "Error: standard input: not text in UTF-8, so no manifest; leave it out.\n"
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["planned", "_printed"])
+def test_a_fault_of_ours_is_2_and_says_no_value(
+    run: Callable[..., Result], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(main, name, broken)
+    result = run("plan", write(BUDGET), *NUMBERS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: This is a fault of plimsoll, please report it: KeyError in test_bad_input")
+    assert "secret" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("pool", "code"), [(1, 0), (100, 1)])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_pipe_that_nobody_reads_changes_no_exit_code(
+    write: Callable[..., Path], pool: int, code: int, stream: str
+) -> None:
+    file = write(BUDGET, service("spec.database.pool", {"size": pool, "odd": 1}))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "plimsoll_cli", "plan", str(file), *map(str, NUMBERS)]
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, stream: writer}
+    ended = subprocess.run(command, check=False, timeout=60, **streams)
+    os.close(writer)
+    assert ended.returncode == code
+    assert b"Broken" not in (ended.stderr or b"")
 
 
 def _bytes(path: Path, content: bytes) -> Path:
