@@ -108,11 +108,15 @@ def _items(content: Manifest, *, place: str) -> Iterator[Document]:
 def _parsed(text: str, *, place: str) -> list[Any]:
     if text.lstrip().startswith("{"):  # YAML takes most of JSON, but not its tabs
         try:
-            return [json.loads(text)]
-        except ValueError:
+            return [json.loads(text, object_pairs_hook=_once)]
+        except _Twice:
+            text = text.replace("\t", " ")  # YAML says where
+        except (ValueError, RecursionError):
             pass  # several documents, or a flow mapping: YAML says what is wrong with it
     try:
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, _Loader))  # noqa: S506 - a SafeLoader
+    except _Twice as error:
+        raise BadInput(f"{place}: {error}; keep one of them.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -122,6 +126,41 @@ def _parsed(text: str, *, place: str) -> list[Any]:
         raise BadInput(f"{place}: not YAML: {error.problem or error.context}{at}; {fix}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{place}: not YAML: {' '.join(str(error).split())}.") from None
+
+
+class _Twice(Exception):  # noqa: N818 - says what it is
+    """A mapping has a key twice, of which every parser drops one without a word."""
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_document(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        _check_keys(node, path="", seen=set())
+        return super().construct_document(node)
+
+
+def _check_keys(node: yaml.Node, *, path: str, seen: set[int]) -> None:
+    if id(node) in seen:  # an anchor's, or itself
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _check_keys(item, path=f"{path}[{index}]", seen=seen)
+    if isinstance(node, yaml.MappingNode):
+        keys = set()
+        for key, value in node.value:
+            where = f"{path}.{key.value}".lstrip(".") if isinstance(key, yaml.ScalarNode) else path
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise _Twice(f"{where} is there twice, the second time in line {key.start_mark.line + 1}")
+                keys.add(key.value)
+            _check_keys(value, path=where, seen=seen)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice
+    return found
 
 
 def _named(content: object) -> str:

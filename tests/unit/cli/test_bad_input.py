@@ -117,6 +117,11 @@ CASES = {
     ),
     "not YAML": ("a: [1\nb: 2\n", "not YAML: "),
     "a template": ("{{- if x }}\na: b\n", "it looks like a Helm template: helm template … | plimsoll plan -"),
+    "a key twice": (
+        "kind: X\nspec:\n  reserve: 1\n  reserve: 90\n",
+        ": spec.reserve is there twice, the second time in line ",
+    ),
+    "a key twice in a list": ("kind: X\nitems:\n- a: {b: 1, c: 2, b: 1}\n", ": items[0].a.b is there twice"),
     "a list": ("- a\n", "document 2: a list, not an object with apiVersion, kind and spec; remove it."),
     "text": ("hello\n", "document 2: a piece of text, not an object"),
 }
@@ -275,6 +280,16 @@ def test_an_unknown_field_is_a_warning_with_the_nearest_name_and_a_known_one_is_
     ]
     assert all("did you mean" in each for each in result.stdout.splitlines() if each.startswith("- Warning: "))
     assert result.stdout.count("- Warning: ") == 2
+
+
+def test_a_key_twice_in_json_is_named_with_its_path_and_one_that_an_anchor_repeats_is_none(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", write('{"kind": "X",\n\t"spec": {"reserve": 1,\n\t"reserve": 2}}'), *NUMBERS)
+    assert result.exit_code == 2
+    assert "spec.reserve is there twice, the second time in line 3; keep one of them." in result.stderr
+    anchored = write("kind: X\na: &a {b: 1}\nc: *a\nd: {<<: *a, b: 2}\n", BUDGET)
+    assert run("plan", anchored, *NUMBERS).exit_code == 0
 
 
 def test_a_file_without_an_end_and_input_that_is_no_text_end_in_a_sentence(
