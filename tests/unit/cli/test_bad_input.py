@@ -76,6 +76,34 @@ CASES = {
         service("spec.jobs", [{"name": "OCR", "command": ["x"]}]),
         f"{OBJECT}spec.jobs[0].name: 'OCR' is not of the form",
     ),
+    "a URI for a Secret": (
+        service("spec.database.secretRef", {"name": "postgresql://boss:hunter2@h/d"}),
+        f"{OBJECT}spec.database.secretRef.name: the value is not of the form",
+    ),
+    "a password for a key": (
+        service("spec.database.secretRef", {"name": "x", "key": "hunter2="}),
+        "secretRef.key: the value is not of the form ^[-._a-zA-Z0-9]+$; use letters, digits, hyphens, dots and",
+    ),
+    "a URI for a Secret of the environment": (
+        service("spec.envFrom", [{"secretRef": {"name": "postgresql://boss:hunter2@h/d"}}]),
+        f"{OBJECT}spec.envFrom[0].secretRef.name: the value is not of the form",
+    ),
+    "a URI for a ConfigMap": (
+        service("spec.envFrom", [{"configMapRef": {"name": "postgresql://boss:hunter2@h/d"}}]),
+        f"{OBJECT}spec.envFrom[0].configMapRef.name: a URI is not of the form",
+    ),
+    "a URI for a mapping": (
+        service("spec.database", "postgresql://boss:hunter2@h/d"),
+        f"{OBJECT}spec.database: a URI is not a mapping",
+    ),
+    "a URI for a budget's Secret": (
+        budget_manifest(usable=None, name="other", secretRef={"name": "postgresql://boss:hunter2@h/d"}),
+        "ConnectionBudget demo/other: spec.secretRef.name: the value is not of the form",
+    ),
+    "a number for a name": (
+        service("metadata", {"name": 12}),
+        'document 2: FastAPIService: metadata.name 12 is not text; use quotes around it: "12".',
+    ),
     "two at once": (
         service("spec.web", {"replicas": -1, "port": 0}),
         "-1 is less than 0, the least that is allowed; set it to 0 or more. (1 more to mend after that.)",
@@ -138,6 +166,7 @@ def test_bad_input_is_one_sentence_and_2(
     error = result.stderr.splitlines()[-1]
     assert error.startswith(f"Error: {file}")
     assert sentence in error
+    assert "hunter2" not in error
 
 
 RULES = {
