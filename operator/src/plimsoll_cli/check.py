@@ -137,7 +137,10 @@ def _model(
     meta = raw.get("metadata")
     name = meta.get("name") if isinstance(meta, dict) else None
     if not isinstance(meta, dict) or not isinstance(name, str) or not _NAME.fullmatch(name):
-        said, fix = "is missing" if name is None else f"{shown(name)} is no name", "lower-case letters, digits and hyphens"
+        said, fix = (
+            "is missing" if name is None else f"{shown(name)} is no name",
+            "lower-case letters, digits and hyphens",
+        )
         if isinstance(name, bool | int | float):
             said, fix = f"{shown(name)} is not text", f'quotes around it: "{shown(name)}"'
         raise BadInput(f"{document.place}: {document.kind}: metadata.name {said}; use {fix}.")

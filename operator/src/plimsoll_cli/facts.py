@@ -49,7 +49,7 @@ class Said:
         return self.special.get(name, self.general or None)
 
 
-def facts_of(  # noqa: PLR0913 - each is an option of the command line
+def facts_of(
     keys: Iterable[BudgetKey],
     *,
     numbers: Iterable[str] = (),
@@ -68,8 +68,8 @@ def facts_of(  # noqa: PLR0913 - each is an option of the command line
     by_hand, asked = _said(known, numbers, option=_BY_HAND), _said(known, uris, option=uri_option)
     if by_hand.general and asked.general:
         raise BadInput(
-            f"{_BY_HAND} and {uri_option} are both given for all budgets; leave one out, or write NAMESPACE/NAME= before"
-            " its value."
+            f"{_BY_HAND} and {uri_option} are both given for all budgets; leave one out, or write NAMESPACE/NAME="
+            " before its value."
         )
     for name in by_hand.special.keys() & asked.special.keys():
         raise BadInput(f"{_BY_HAND} and {uri_option} are both given for budget {name}; leave one out.")

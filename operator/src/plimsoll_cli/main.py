@@ -1,4 +1,4 @@
-"""The commands and their help texts, which are the manual. Exit codes: 0 fits, 1 would be refused, 2 it cannot be said."""
+"""The commands and their help texts, the manual. Exit codes: 0 fits, 1 would be refused, 2 it cannot be said."""
 
 import os
 import sys

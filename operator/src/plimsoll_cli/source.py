@@ -114,7 +114,7 @@ def _parsed(text: str, *, place: str) -> list[Any]:
         except (ValueError, RecursionError):
             pass  # several documents, or a flow mapping: YAML says what is wrong with it
     try:
-        return list(yaml.load_all(text, _Loader))  # noqa: S506 - a SafeLoader
+        return list(yaml.load_all(text, _Loader))
     except _Twice as error:
         raise BadInput(f"{place}: {error}; keep one of them.") from None
     except yaml.MarkedYAMLError as error:

@@ -222,7 +222,7 @@ class Cluster:
 
 async def _outside(files: str, configuration: client.Configuration) -> client.ApiClient:
     """A client for the current context of a kubeconfig, or of several with the path separator between them."""
-    if not any(Path(each).expanduser().exists() for each in files.split(os.pathsep) if each):
+    if not _is_there(files):
         raise Unavailable(f"There is no cluster to talk to: the kubeconfig {files} is not there; set KUBECONFIG.")
     try:
         await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
@@ -231,6 +231,10 @@ async def _outside(files: str, configuration: client.Configuration) -> client.Ap
         return client.ApiClient(configuration)
     except Exception as error:  # noqa: BLE001 - the library does not check a kubeconfig, but trips over what is wrong
         raise Unavailable(f"There is no cluster to talk to: the kubeconfig {files} {_fault(error)}.") from None
+
+
+def _is_there(files: str) -> bool:
+    return any(Path(each).expanduser().exists() for each in files.split(os.pathsep) if each)
 
 
 def _fault(error: Exception) -> str:

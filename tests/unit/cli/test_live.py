@@ -369,13 +369,15 @@ def test_version_names_the_api_that_is_read(run: Callable[..., Result]) -> None:
         ("{}", "cannot be used: "),
         ("\0", "is not YAML"),
         (
-            "{current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}],"
-            " clusters: [{name: a, cluster: {server: 'https://h', certificate-authority: /no/ca.crt}}]}",
+            (
+                "{current-context: a, contexts: [{name: a, context: {cluster: a}}],"
+                " clusters: [{name: a, cluster: {server: 'https://h', certificate-authority: /no/ca.crt}}]}"
+            ),
             "cannot be used: ",
         ),
     ],
 )
-def test_a_kubeconfig_that_cannot_be_used_is_one_sentence_with_its_name_and_2(  # noqa: PLR0913
+def test_a_kubeconfig_that_cannot_be_used_is_one_sentence_with_its_name_and_2(
     run: Callable[..., Result],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -56,7 +56,9 @@ class SecretKey(Wire):
     name: ObjectName
     """Name of the Secret, in the same namespace."""
 
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(default="DATABASE_URL")
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
+        default="DATABASE_URL"
+    )
     """Key in it whose value is a PostgreSQL URI: postgresql://user:password@host:5432/database."""
 
 
