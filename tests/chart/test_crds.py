@@ -121,6 +121,11 @@ def _spec_errors(model: type, spec: Manifest) -> list[str]:
             {"database": {"budgetRef": {"name": "m"}, "secretRef": {"name": "s"}, "pool": {"size": 0}}},
             "$.database.pool.size",
         ),
+        (
+            {"database": {"budgetRef": {"name": "m"}, "secretRef": {"name": "postgresql://u:pw@h/d"}}},
+            "$.database.secretRef.name",
+        ),
+        ({"envFrom": [{"secretRef": {"name": "postgresql://u:pw@h/d"}}]}, "$.envFrom[0].secretRef.name"),
         ({"migrations": {"command": []}}, "$.migrations.command"),
         ({"rollout": {"maxSurge": "25%"}}, "$.rollout.maxSurge"),
         ({"shutdown": {"drainSeconds": -1}}, "$.shutdown.drainSeconds"),

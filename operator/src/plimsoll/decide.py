@@ -127,10 +127,18 @@ def _decide_on(observed: Observed) -> Decision:
         )
     too_large = next((each for each in accounts if each.wanted.connections > each.grant.free), None)
     if too_large is not None:
-        message = over_budget(
-            Case(service=service, key=too_large.budget.key, ledger=too_large.ledger, overlap=observed.overlap),
-            want=too_large.want,
+        case = Case(
+            service=service,
+            key=too_large.budget.key,
+            ledger=too_large.ledger,
+            overlap=observed.overlap,
+            beside={
+                each.budget.key: each.ledger
+                for each in accounts
+                if each is not too_large and each.ledger.capacity is not None and each.wanted.connections
+            },
         )
+        message = over_budget(case, want=too_large.want)
         return Decision(
             service=service,
             claims=claims,

@@ -7,7 +7,7 @@ written down a second time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from plimsoll.api.databases import LARGEST_POOL
@@ -17,6 +17,8 @@ from plimsoll.budget.fit import floor_of, largest
 from plimsoll.budget.ledger import Want
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from plimsoll.api.fastapiservice import FastAPIService
     from plimsoll.api.meta import BudgetKey
     from plimsoll.budget.demand import Demand
@@ -34,6 +36,8 @@ class Case:
     key: BudgetKey
     ledger: Ledger
     overlap: Overlap = Overlap.GUARDED
+    beside: Mapping[BudgetKey, Ledger] = field(default_factory=dict)
+    """Its other budgets: what would fit fits into them as well."""
 
     @property
     def wanted(self) -> Demand:
@@ -42,10 +46,18 @@ class Case:
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for that."""
-        wanted = self.wanted
+        """Whether there is room for that, here and beside."""
+        return self._fits(self.key, self.ledger) and not self.over_beside
+
+    @property
+    def over_beside(self) -> tuple[BudgetKey, ...]:
+        """The other budgets that have no room for it either."""
+        return tuple(key for key, ledger in self.beside.items() if not self._fits(key, ledger))
+
+    def _fits(self, key: BudgetKey, ledger: Ledger) -> bool:
+        wanted = demand(self.service, key, overlap=self.overlap)
         want = Want(uid=self.service.metadata.uid, connections=wanted.connections, per_pod=wanted.per_pod)
-        return wanted.connections <= self.ledger.room_for(want)
+        return wanted.connections <= ledger.room_for(want)
 
     def but(self, **parts: object) -> Case:
         """The same with other parts of the spec."""
@@ -107,7 +119,9 @@ def why_not_obvious(service: FastAPIService) -> str:
 
 
 def what_would_fit(case: Case) -> str:
-    """The cheapest edits with which the service would fit."""
+    """The cheapest edits with which the service would fit, in all of its budgets."""
+    if case.ledger.capacity is not None and not case.ledger.capacity:
+        return f"Budget {case.key} has nothing to give: lower what it holds back, or raise the server's limit."
     spec, ways = case.service.spec, []
     one_by_one = spec.rollout.model_copy(update={"max_surge": 0, "max_unavailable": 1})
     if spec.rollout.max_surge and case.but(rollout=one_by_one).fits:
@@ -119,6 +133,10 @@ def what_would_fit(case: Case) -> str:
         ways.append(f"web.workers 1 and {case.pool_words(size)}")
     if ways:
         return f"What would fit: {', or '.join(ways)}."
+    if over := case.over_beside:
+        return f"It does not fit into {' and '.join(map(str, over))} either."
+    if case.beside:
+        return "Use smaller pools, fewer replicas or job workers, or free connections elsewhere."
     return "No pool is small enough: use fewer replicas or job workers, or free connections elsewhere."
 
 

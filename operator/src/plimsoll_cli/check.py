@@ -20,7 +20,7 @@ from plimsoll.api.kinds import KINDS
 from plimsoll.api.meta import API_VERSION, GROUP
 from pydantic import ValidationError
 
-from plimsoll_cli.invalid import sentence
+from plimsoll_cli.invalid import sentence, shown
 from plimsoll_cli.rules import broken
 from plimsoll_cli.source import BadInput
 
@@ -137,10 +137,13 @@ def _model(
     meta = raw.get("metadata")
     name = meta.get("name") if isinstance(meta, dict) else None
     if not isinstance(meta, dict) or not isinstance(name, str) or not _NAME.fullmatch(name):
-        said = "is missing" if name is None else f"{name!r} is no name"
-        raise BadInput(
-            f"{document.place}: {document.kind}: metadata.name {said}; use lower-case letters, digits and hyphens."
+        said, fix = (
+            "is missing" if name is None else f"{shown(name)} is no name",
+            "lower-case letters, digits and hyphens",
         )
+        if isinstance(name, bool | int | float):
+            said, fix = f"{shown(name)} is not text", f'quotes around it: "{shown(name)}"'
+        raise BadInput(f"{document.place}: {document.kind}: metadata.name {said}; use {fix}.")
     home = meta.get("namespace") or namespace
     title = f"{document.place}: {_title((document.kind, str(home), name))}"
     schema = _schema(document.kind)

@@ -48,7 +48,10 @@ def sentence(error: ValidationError, *, strangers: Iterable[str] = ()) -> str:
 
 
 def _what(detail: ErrorDetails) -> str:
-    kind, value, context = detail["type"], _shown(detail["input"]), detail.get("ctx", {})
+    kind, context = detail["type"], detail.get("ctx", {})
+    value = "the value" if "secretRef" in detail["loc"] else shown(detail["input"])
+    if kind == "string_pattern_mismatch" and "A-Z" in context["pattern"]:
+        return f"{value} is not of the form {context['pattern']}; use letters, digits, hyphens, dots and underscores"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         bound = context.get(name)
@@ -65,7 +68,10 @@ def _path(location: Iterable[int | str]) -> str:
     return path.lstrip(".")
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A value in a sentence; not what may be a URI, with a password in it."""
+    if "://" in str(value):
+        return "a URI"
     text = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
     text = {"True": "true", "False": "false"}.get(text, text)
     return text if len(text) <= 60 else f"{text[:60]}…"

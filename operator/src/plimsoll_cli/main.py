@@ -1,13 +1,16 @@
-"""The commands and their help texts, which are the manual. Exit codes: 0 fits, 1 over the line, 2 it cannot be said."""
+"""The commands and their help texts, the manual. Exit codes: 0 fits, 1 would be refused, 2 it cannot be said."""
 
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from pathlib import Path
 from shutil import get_terminal_size
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from plimsoll.api.crd import documents
@@ -83,7 +86,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
         typer.Option(
             metavar="[NS/NAME=]URI",
             help="Asks the live server for its limits. Others can read a command line:"
-            f" the environment variable {DSN_VARIABLE} does the same.",
+            f" the environment variable {DSN_VARIABLE} does the same, with white space between several.",
             show_default=False,
         ),
     ] = None,
@@ -111,7 +114,7 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
 
     Services are let in one after the other, in the order of the files; with --live after the claims that exist.
 
-    Exit code: 0 everything fits, 1 something is over the line, 2 the input cannot be planned.
+    Exit code: 0 everything fits, 1 something would be refused, 2 the input cannot be planned.
 
     For example:
 
@@ -132,9 +135,9 @@ def plan(  # noqa: PLR0913 - each is an option of the command line
                 namespace=namespace,
             )
         )
-    for warning in result.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    typer.echo(_printed(result, output), nl=False)
+        for warning in result.warnings:
+            _print(f"Warning: {warning}\n", err=True)
+        _print(_printed(result, output))
     raise typer.Exit(OVER if result.is_over else 0)
 
 
@@ -156,13 +159,13 @@ def explain(
     home, _, plain = name.rpartition("/")
     with _one_sentence():
         scene = live.scene(home or namespace, plain)
-    typer.echo(why(scene, width=_width(), colour=sys.stdout.isatty()), nl=False)
+        _print(why(scene, width=_width(), colour=sys.stdout.isatty()))
 
 
 @app.command()
 def crds() -> None:
     """Prints the CustomResourceDefinitions, for kubectl apply -f - and for editors that check manifests."""
-    typer.echo(documents(), nl=False)
+    _print(documents())
 
 
 @app.command()
@@ -172,7 +175,7 @@ def version() -> None:
         number = installed("plimsoll-operator")
     except PackageNotFoundError:
         number = "from source"
-    typer.echo(f"plimsoll {number}, {API_VERSION}")
+    _print(f"plimsoll {number}, {API_VERSION}\n")
 
 
 def _printed(result: Plan, output: Output) -> str:
@@ -193,14 +196,30 @@ def _width() -> int:
     return get_terminal_size((_PIPE_WIDTH, 24)).columns
 
 
+def _print(text: str, *, err: bool = False) -> None:
+    """Prints; that nobody reads on (``| head``) is no error, and changes no exit code."""
+    stream = sys.stderr if err else sys.stdout
+    try:
+        typer.echo(text, nl=False, err=err)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # what is left is written there at the end
+
+
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Whatever goes wrong on purpose is said in one sentence."""
+    """Whatever goes wrong is said in one sentence, and is never taken for a refusal."""
     try:
         yield
     except Forbidden as error:
-        typer.echo(f"Error: The cluster does not let you read this: {error}", err=True)
-        raise typer.Exit(CANNOT_SAY) from None
+        _fail(f"The cluster does not let you read this: {error}")
     except PlimsollError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(CANNOT_SAY) from None
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - without its words and locals: they may hold a URI
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        at = f"{Path(last.filename).name}, line {last.lineno}"
+        _fail(f"This is a fault of plimsoll, please report it: {type(error).__name__} in {at}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    _print(f"Error: {sentence}\n", err=True)
+    raise typer.Exit(CANNOT_SAY) from None

@@ -33,6 +33,9 @@ class Request:
     superuser_reserved: int = 3
     reserved: int = 0
     dsn: tuple[str, ...] = ()
+    dsn_option: str = "--dsn"
+    """Where these come from."""
+
     live: bool = False
     overlap: Overlap = Overlap.GUARDED
     namespace: str = "default"
@@ -52,12 +55,14 @@ def planned(request: Request) -> Plan:
         return _in_the_cluster(given, overlap=request.overlap)
     keys = [budget.key for budget in given.budgets]
     check_references(given, known=keys, live=False)
-    if request.dsn:
-        servers = facts.asked(keys, request.dsn)
-    else:
-        servers = facts.by_hand(
-            keys, request.max_connections, superuser_reserved=request.superuser_reserved, reserved=request.reserved
-        )
+    servers = facts.facts_of(
+        keys,
+        numbers=request.max_connections,
+        uris=request.dsn,
+        uri_option=request.dsn_option,
+        superuser_reserved=request.superuser_reserved,
+        reserved=request.reserved,
+    )
     names = {service.metadata.namespace: service for service in given.services}
     return plan(
         budgets=[with_facts(budget, servers[budget.key]) for budget in given.budgets],
@@ -69,10 +74,9 @@ def planned(request: Request) -> Plan:
 
 
 def _with_one_source(request: Request) -> Request:
-    sources = (bool(request.max_connections), bool(request.dsn), request.live)
-    if not any(sources) and (uri := os.environ.get(DSN_VARIABLE)):
-        request, sources = replace(request, dsn=(uri,)), (False, True, False)
-    if sum(sources) != 1:
+    if not (request.max_connections or request.dsn or request.live) and (uris := os.environ.get(DSN_VARIABLE, "")):
+        request = replace(request, dsn=tuple(uris.split()), dsn_option=DSN_VARIABLE)
+    if bool(request.max_connections or request.dsn) == request.live:
         raise BadInput(
             "Say where the server's numbers come from, by one of: --max-connections 100 (by hand), --dsn URI or"
             f" {DSN_VARIABLE} (asks the server), --live (asks the cluster of the current kubeconfig)."

@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import yaml
 from plimsoll.errors import Terminal
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
 
 STDIN: Final = "-"
+LARGEST_BYTES: Final = 16 << 20
+"""Of one file: a larger one is something else, or has no end."""
+
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -51,21 +54,35 @@ def documents(paths: Iterable[str]) -> tuple[Document, ...]:
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == STDIN:
-        yield "standard input", sys.stdin.read()
+        yield "standard input", _text(sys.stdin.buffer, place="standard input")
         return
+    if "://" in path:  # not repeated: passwords
+        raise BadInput("Files and folders are named, and one of the names is a URI; --dsn takes a server's.")
     root = Path(path)
-    files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
+    try:
+        files = sorted(each for each in root.iterdir() if each.suffix in _SUFFIXES) if root.is_dir() else [root]
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}.") from None
     if not files:
         raise BadInput(f"{path}: the folder holds no .yaml, .yml or .json file; name the one that does.")
     for file in files:
         try:
-            yield str(file), file.read_text(encoding="utf-8")
+            with file.open("rb") as stream:
+                yield str(file), _text(stream, place=str(file))
         except FileNotFoundError:
             raise BadInput(f"{file}: there is no such file; correct the path, or use - for standard input.") from None
-        except UnicodeDecodeError:
-            raise BadInput(f"{file}: not text in UTF-8, so no manifest; leave it out.") from None
         except OSError as error:
             raise BadInput(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+def _text(stream: BinaryIO, *, place: str) -> str:
+    content = stream.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise BadInput(f"{place}: more than {LARGEST_BYTES >> 20} MiB, so no manifests; leave it out, or split it.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{place}: not text in UTF-8, so no manifest; leave it out.") from None
 
 
 def _of_text(text: str, *, place: str) -> Iterator[Document]:
@@ -91,11 +108,15 @@ def _items(content: Manifest, *, place: str) -> Iterator[Document]:
 def _parsed(text: str, *, place: str) -> list[Any]:
     if text.lstrip().startswith("{"):  # YAML takes most of JSON, but not its tabs
         try:
-            return [json.loads(text)]
-        except ValueError:
+            return [json.loads(text, object_pairs_hook=_once)]
+        except _Twice:
+            text = text.replace("\t", " ")  # YAML says where
+        except (ValueError, RecursionError):
             pass  # several documents, or a flow mapping: YAML says what is wrong with it
     try:
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, _Loader))
+    except _Twice as error:
+        raise BadInput(f"{place}: {error}; keep one of them.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -105,6 +126,41 @@ def _parsed(text: str, *, place: str) -> list[Any]:
         raise BadInput(f"{place}: not YAML: {error.problem or error.context}{at}; {fix}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{place}: not YAML: {' '.join(str(error).split())}.") from None
+
+
+class _Twice(Exception):  # noqa: N818 - says what it is
+    """A mapping has a key twice, of which every parser drops one without a word."""
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_document(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        _check_keys(node, path="", seen=set())
+        return super().construct_document(node)
+
+
+def _check_keys(node: yaml.Node, *, path: str, seen: set[int]) -> None:
+    if id(node) in seen:  # an anchor's, or itself
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _check_keys(item, path=f"{path}[{index}]", seen=seen)
+    if isinstance(node, yaml.MappingNode):
+        keys = set()
+        for key, value in node.value:
+            where = f"{path}.{key.value}".lstrip(".") if isinstance(key, yaml.ScalarNode) else path
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise _Twice(f"{where} is there twice, the second time in line {key.start_mark.line + 1}")
+                keys.add(key.value)
+            _check_keys(value, path=where, seen=seen)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice
+    return found
 
 
 def _named(content: object) -> str:

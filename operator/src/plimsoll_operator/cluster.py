@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 from plimsoll.api.meta import GROUP, VERSION
 from plimsoll.errors import Conflict, Forbidden, NotFound, PlimsollError, Terminal, Unavailable
@@ -91,14 +93,9 @@ class Cluster:
                 client_configuration=configuration
             )
         except config.ConfigException:
-            try:
-                await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
-                    # the library looks at $KUBECONFIG once, when it is imported
-                    config_file=kubeconfig or os.environ.get("KUBECONFIG"),
-                    client_configuration=configuration,
-                )
-            except config.ConfigException as error:
-                raise Unavailable(f"There is no cluster to talk to: {str(error).rstrip('.')}.") from error
+            # the library looks at $KUBECONFIG once, when it is imported
+            files = kubeconfig or os.environ.get("KUBECONFIG") or config.KUBE_CONFIG_DEFAULT_LOCATION
+            return cls(await _outside(files, configuration), namespaces=namespaces)
         return cls(client.ApiClient(configuration), namespaces=namespaces)
 
     async def close(self) -> None:
@@ -221,6 +218,38 @@ class Cluster:
             raise _converted(response.status, method, path, content.decode(errors="replace"))
         answer: Any = json.loads(content)
         return dict(answer)
+
+
+async def _outside(files: str, configuration: client.Configuration) -> client.ApiClient:
+    """A client for the current context of a kubeconfig, or of several with the path separator between them."""
+    if not _is_there(files):
+        raise Unavailable(f"There is no cluster to talk to: the kubeconfig {files} is not there; set KUBECONFIG.")
+    try:
+        await config.load_kube_config(  # type: ignore[no-untyped-call] # likewise
+            config_file=files, client_configuration=configuration
+        )
+        return client.ApiClient(configuration)
+    except Exception as error:  # noqa: BLE001 - the library does not check a kubeconfig, but trips over what is wrong
+        raise Unavailable(f"There is no cluster to talk to: the kubeconfig {files} {_fault(error)}.") from None
+
+
+def _is_there(files: str) -> bool:
+    return any(Path(each).expanduser().exists() for each in files.split(os.pathsep) if each)
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a kubeconfig; never what it holds, which are credentials."""
+    match error:
+        case config.ConfigException():
+            return f"cannot be used: {str(error).rstrip('.')}"
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            return f"is not YAML: correct line {mark.line + 1}"
+        case yaml.YAMLError() | UnicodeDecodeError():
+            return "is not YAML"
+        case OSError(filename=name, strerror=words) if words:
+            return f"cannot be used: {name}: {words}" if name else f"cannot be used: {words}"
+        case _:
+            return "is empty, or not of a kubeconfig's form"
 
 
 def _converted(status: int, method: str, path: str, body: str) -> PlimsollError:

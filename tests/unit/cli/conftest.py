@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.delenv("PLIMSOLL_DSN", raising=False)
     monkeypatch.setenv("COLUMNS", "120")
 
-    def call(*arguments: object, stdin: str = "") -> Result:
+    def call(*arguments: object, stdin: str | bytes = "") -> Result:
         result: Any = CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result  # type: ignore[no-any-return] # typer's runner is click's

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from plimsoll.api.kinds import KINDS
+from plimsoll_cli import main
 from plimsoll_cli.rules import BUDGET_RULES, SERVICE_RULES
 from support.builders import budget_manifest, service_manifest
 
@@ -72,6 +76,34 @@ CASES = {
         service("spec.jobs", [{"name": "OCR", "command": ["x"]}]),
         f"{OBJECT}spec.jobs[0].name: 'OCR' is not of the form",
     ),
+    "a URI for a Secret": (
+        service("spec.database.secretRef", {"name": "postgresql://boss:hunter2@h/d"}),
+        f"{OBJECT}spec.database.secretRef.name: the value is not of the form",
+    ),
+    "a password for a key": (
+        service("spec.database.secretRef", {"name": "x", "key": "hunter2="}),
+        "secretRef.key: the value is not of the form ^[-._a-zA-Z0-9]+$; use letters, digits, hyphens, dots and",
+    ),
+    "a URI for a Secret of the environment": (
+        service("spec.envFrom", [{"secretRef": {"name": "postgresql://boss:hunter2@h/d"}}]),
+        f"{OBJECT}spec.envFrom[0].secretRef.name: the value is not of the form",
+    ),
+    "a URI for a ConfigMap": (
+        service("spec.envFrom", [{"configMapRef": {"name": "postgresql://boss:hunter2@h/d"}}]),
+        f"{OBJECT}spec.envFrom[0].configMapRef.name: a URI is not of the form",
+    ),
+    "a URI for a mapping": (
+        service("spec.database", "postgresql://boss:hunter2@h/d"),
+        f"{OBJECT}spec.database: a URI is not a mapping",
+    ),
+    "a URI for a budget's Secret": (
+        budget_manifest(usable=None, name="other", secretRef={"name": "postgresql://boss:hunter2@h/d"}),
+        "ConnectionBudget demo/other: spec.secretRef.name: the value is not of the form",
+    ),
+    "a number for a name": (
+        service("metadata", {"name": 12}),
+        'document 2: FastAPIService: metadata.name 12 is not text; use quotes around it: "12".',
+    ),
     "two at once": (
         service("spec.web", {"replicas": -1, "port": 0}),
         "-1 is less than 0, the least that is allowed; set it to 0 or more. (1 more to mend after that.)",
@@ -113,6 +145,11 @@ CASES = {
     ),
     "not YAML": ("a: [1\nb: 2\n", "not YAML: "),
     "a template": ("{{- if x }}\na: b\n", "it looks like a Helm template: helm template … | plimsoll plan -"),
+    "a key twice": (
+        "kind: X\nspec:\n  reserve: 1\n  reserve: 90\n",
+        ": spec.reserve is there twice, the second time in line ",
+    ),
+    "a key twice in a list": ("kind: X\nitems:\n- a: {b: 1, c: 2, b: 1}\n", ": items[0].a.b is there twice"),
     "a list": ("- a\n", "document 2: a list, not an object with apiVersion, kind and spec; remove it."),
     "text": ("hello\n", "document 2: a piece of text, not an object"),
 }
@@ -129,6 +166,7 @@ def test_bad_input_is_one_sentence_and_2(
     error = result.stderr.splitlines()[-1]
     assert error.startswith(f"Error: {file}")
     assert sentence in error
+    assert "hunter2" not in error
 
 
 RULES = {
@@ -185,7 +223,37 @@ def test_every_rule_of_the_crd_is_held_and_broken_once_above() -> None:
 OPTIONS = {
     "no source": ((), "Say where the server's numbers come from, by one of: --max-connections 100"),
     "two sources": ((*NUMBERS, "--live"), "by one of"),
-    "no number": (("--max-connections", "many"), "--max-connections many: not a number from 1 to 262143"),
+    "no number": (("--max-connections", "secret"), "--max-connections: not a number from 1 to 262143"),
+    "too large": (("--max-connections", "262144"), "--max-connections 262144: not a number from 1 to 262143"),
+    "a URI for a number": (
+        ("--max-connections", "postgresql://boss:topsecret@h/d"),
+        "--max-connections: not a number from 1 to 262143; it looks like a URI, and --dsn takes one.",
+    ),
+    "a URI for one number": (
+        ("--max-connections", "demo/main=postgresql://boss:topsecret@h/d"),
+        "--max-connections demo/main=: not a number from 1 to 262143; it looks like a URI, and --dsn takes one.",
+    ),
+    "a URI for a file": (("postgresql://boss:topsecret@h/d", *NUMBERS), "one of the names is a URI"),
+    "no namespace": (
+        ("--max-connections", "main=100"),
+        "--max-connections: main= names no namespace; write demo/main=….",
+    ),
+    "no such name at all": (("--dsn", "topsecret=x"), "--dsn: a budget is named with its namespace"),
+    "an empty value of one": (("--max-connections", "demo/main="), "--max-connections demo/main=: not a number"),
+    "an empty value": (("--max-connections", ""), "--max-connections: the value is empty; give it one."),
+    "two for all": ((*NUMBERS, *NUMBERS), "--max-connections: there are two values for all budgets"),
+    "two for one": (
+        ("--max-connections", "demo/main=1", "--max-connections", "demo/main=2"),
+        "--max-connections demo/main=…: there are two values for this budget",
+    ),
+    "both for all": (
+        (*NUMBERS, "--dsn", "postgresql://u:secret@h/d"),
+        "--max-connections and --dsn are both given for all budgets; leave one out",
+    ),
+    "both for one": (
+        ("--max-connections", "demo/main=9", "--dsn", "demo/main=postgresql://u:secret@h/d"),
+        "--max-connections and --dsn are both given for budget demo/main; leave one out.",
+    ),
     "nothing of one": (("--max-connections", "demo/other=5"), "--max-connections demo/other=…: no such budget"),
     "no URI": (("--dsn", "secret@host"), "--dsn: not a PostgreSQL URI; write postgresql://"),
 }
@@ -241,6 +309,58 @@ def test_an_unknown_field_is_a_warning_with_the_nearest_name_and_a_known_one_is_
     ]
     assert all("did you mean" in each for each in result.stdout.splitlines() if each.startswith("- Warning: "))
     assert result.stdout.count("- Warning: ") == 2
+
+
+def test_a_key_twice_in_json_is_named_with_its_path_and_one_that_an_anchor_repeats_is_none(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", write('{"kind": "X",\n\t"spec": {"reserve": 1,\n\t"reserve": 2}}'), *NUMBERS)
+    assert result.exit_code == 2
+    assert "spec.reserve is there twice, the second time in line 3; keep one of them." in result.stderr
+    anchored = write("kind: X\na: &a {b: 1}\nc: *a\nd: {<<: *a, b: 2}\n", BUDGET)
+    assert run("plan", anchored, *NUMBERS).exit_code == 0
+
+
+def test_a_file_without_an_end_and_input_that_is_no_text_end_in_a_sentence(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    result = run("plan", "/dev/zero", *NUMBERS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: /dev/zero: more than 16 MiB, so no manifests; leave it out, or split it.\n"
+    result = run("plan", "-", *NUMBERS, stdin=b"\xff")
+    assert result.stderr == "Error: standard input: not text in UTF-8, so no manifest; leave it out.\n"
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["planned", "_printed"])
+def test_a_fault_of_ours_is_2_and_says_no_value(
+    run: Callable[..., Result], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(main, name, broken)
+    result = run("plan", write(BUDGET), *NUMBERS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: This is a fault of plimsoll, please report it: KeyError in test_bad_input")
+    assert "secret" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("pool", "code"), [(1, 0), (100, 1)])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_pipe_that_nobody_reads_changes_no_exit_code(
+    write: Callable[..., Path], pool: int, code: int, stream: str
+) -> None:
+    file = write(BUDGET, service("spec.database.pool", {"size": pool, "odd": 1}))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "plimsoll_cli", "plan", str(file), *map(str, NUMBERS)]
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, stream: writer}
+    ended = subprocess.run(command, check=False, timeout=60, **streams)
+    os.close(writer)
+    assert ended.returncode == code
+    assert b"Broken" not in (ended.stderr or b"")
 
 
 def _bytes(path: Path, content: bytes) -> Path:

@@ -158,7 +158,7 @@ def test_a_server_that_is_asked_answers_for_every_budget_of_that_uri_once(
 
     async def answer(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
         asked.append((uri, connect_timeout_seconds > 0))
-        return facts.by_hand([key], ["50"], superuser_reserved=3, reserved=0)[key]
+        return facts.facts_of([key], numbers=["50"])[key]
 
     key = BudgetKey("demo", "main")
     monkeypatch.setattr(probe_module, "probe", answer)
@@ -171,7 +171,7 @@ def test_a_server_that_is_asked_answers_for_every_budget_of_that_uri_once(
 
 
 def test_a_server_that_does_not_answer_is_one_sentence_without_the_password(
-    run: Callable[..., Result], write: Callable[..., Path]
+    run: Callable[..., Result], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(budget_manifest(usable=None))
     result = run("plan", file, "--dsn", "postgresql://u:hunter2@127.0.0.1:1/d")
@@ -179,7 +179,43 @@ def test_a_server_that_does_not_answer_is_one_sentence_without_the_password(
     assert result.stderr.startswith("Error: The server cannot be asked: ")
     result = run("plan", file, "--dsn", "postgresql://u:hunter/2@127.0.0.1:1/d")
     assert "The user or password in the URI of --dsn holds a character" in result.stderr
+    monkeypatch.setenv("PLIMSOLL_DSN", "postgresql://u:hunter/2@127.0.0.1:1/d")
+    result = run("plan", file)
+    assert "The user or password in the URI of PLIMSOLL_DSN holds a character" in result.stderr
     assert "hunter" not in result.stderr
+
+
+def test_the_environment_names_several_servers_and_is_named_in_what_is_said_of_it(
+    run: Callable[..., Result], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
+        return facts.facts_of([key], numbers=[uri[-2:]])[key]
+
+    key = BudgetKey("demo", "main")
+    monkeypatch.setattr(probe_module, "probe", answer)
+    file = write(budget_manifest(usable=None), budget_manifest(usable=None, name="orders"))
+    monkeypatch.setenv("PLIMSOLL_DSN", "demo/main=postgresql://u:pw@h/50\n demo/orders=postgres://u:pw@h/60 ")
+    budgets, _ = planned(run("plan", file, "-o", "json"))
+    assert {name: each["usable"] for name, each in budgets.items()} == {"main": 41, "orders": 51}
+    monkeypatch.setenv("PLIMSOLL_DSN", "hunter2@h")
+    assert run("plan", file).stderr == (
+        "Error: PLIMSOLL_DSN: not a PostgreSQL URI; write postgresql://user:password@host:5432/database.\n"
+    )
+
+
+def test_one_budget_by_hand_and_the_others_asked(
+    run: Callable[..., Result], write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(uri: str, *, connect_timeout_seconds: int) -> ServerFacts:
+        return facts.facts_of([key], numbers=["50"])[key]
+
+    key = BudgetKey("demo", "main")
+    monkeypatch.setattr(probe_module, "probe", answer)
+    file = write(budget_manifest(usable=None), budget_manifest(usable=None, name="orders"))
+    for uri, number in (("", "demo/orders="), ("demo/main=", "")):
+        options = ("--dsn", f"{uri}postgresql://u:pw@h/d", "--max-connections", f"{number}60")
+        budgets, _ = planned(run("plan", file, *options, "-o", "json"))
+        assert {name: each["usable"] for name, each in budgets.items()} == {"main": 41, "orders": 51}
 
 
 # ---- explain
@@ -321,3 +357,44 @@ def test_crds_prints_what_the_chart_installs(run: Callable[..., Result]) -> None
 
 def test_version_names_the_api_that_is_read(run: Callable[..., Result]) -> None:
     assert run("version").stdout.endswith(", plimsoll.dev/v1alpha1\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "is not there; set KUBECONFIG."),
+        ("", "is empty, or not of a kubeconfig's form."),
+        ("hunter2", "is empty, or not of a kubeconfig's form."),
+        ("users:\n- [hunter2: {\n", "is not YAML: correct line 3."),
+        ("{}", "cannot be used: "),
+        ("\0", "is not YAML"),
+        (
+            (
+                "{current-context: a, contexts: [{name: a, context: {cluster: a}}],"
+                " clusters: [{name: a, cluster: {server: 'https://h', certificate-authority: /no/ca.crt}}]}"
+            ),
+            "cannot be used: ",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_one_sentence_with_its_name_and_2(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    content: str | None,
+    sentence: str,
+) -> None:
+    file = tmp_path / "config"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for command in (("plan", "--live"), ("explain", "demo/shop")):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"Error: There is no cluster to talk to: the kubeconfig {file} ")
+        assert sentence in result.stderr
+        assert "hunter2" not in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert not caplog.records

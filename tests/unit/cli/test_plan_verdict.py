@@ -163,3 +163,44 @@ def test_a_folder_is_its_manifests_and_nothing_else(run: Callable[..., Result], 
     write(service_manifest(), name="a.json")
     file = write(budget_manifest(usable=None), name="z.yml")
     assert run("plan", file.parent, "--max-connections", 100).exit_code == 0
+
+
+def test_a_budget_that_has_nothing_to_give_is_a_warning_with_the_numbers_and_no_advice_to_its_services(
+    run: Callable[..., Result], write: Callable[..., Path]
+) -> None:
+    file = write(budget_manifest(usable=None, reserve=120), service_manifest())
+    result = run("plan", file, "--max-connections", "100", "-o", "json")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Warning: ConnectionBudget demo/main has nothing to give, since what is held back takes all of the server's"
+        " limit: 100 max_connections − 3 superuser_reserved_connections = 97, − 120 reserve − 1 operator; lower"
+        " reserve, clients or the server's reserved connections, or raise max_connections.\n"
+    )
+    (said,) = json.loads(result.stdout)["services"]
+    assert said["message"].endswith(
+        "Budget demo/main has nothing to give: lower what it holds back, or raise the server's limit."
+    )
+    assert "replicas" not in said["message"].partition("Budget demo/main has 0")[2]
+    result = run("plan", file, "--max-connections", "1000", "-o", "json")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("main", "orders", "end"),
+    [
+        (20, 20, "It does not fit into demo/orders either."),
+        (20, 200, "What would fit: database.pool.size 3 with maxOverflow 0."),
+        (200, 20, "What would fit: additionalDatabases[orders].poolSize 3 with maxOverflow 0."),
+    ],
+)
+def test_what_would_fit_fits_into_every_budget_of_the_service(
+    run: Callable[..., Result], write: Callable[..., Path], main: int, orders: int, end: str
+) -> None:
+    other = {"name": "orders", "budgetRef": {"name": "orders"}, "secretRef": {"name": "o"}, "poolSize": 9}
+    manifest = service_manifest(additionalDatabases=[other])
+    manifest["spec"]["database"]["pool"] = {"size": 9}
+    file = write(*(budget_manifest(usable=None, name=each, margin=0) for each in ("main", "orders")), manifest)
+    options = ("--max-connections", f"demo/main={main}", "--max-connections", f"demo/orders={orders}")
+    result = run("plan", file, *options, "-o", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["services"][0]["message"].endswith(end)

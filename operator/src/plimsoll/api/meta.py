@@ -17,8 +17,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A name that may become part of other objects' names."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
-"""The name of another object."""
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+"""The name of another object, as Kubernetes takes it: a URI that is pasted there is refused, and stored nowhere."""
 
 
 Count = Annotated[int, Field(ge=0, le=262143)]
@@ -55,7 +56,9 @@ class SecretKey(Wire):
     name: ObjectName
     """Name of the Secret, in the same namespace."""
 
-    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(default="DATABASE_URL")
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
+        default="DATABASE_URL"
+    )
     """Key in it whose value is a PostgreSQL URI: postgresql://user:password@host:5432/database."""
 
 
