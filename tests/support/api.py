@@ -119,6 +119,10 @@ class Api:
         """All objects of a kind, in a namespace or in all."""
         return list(self._send("GET", _KINDS[kind].path(namespace)).must()["items"])
 
+    def serves(self, kind: str) -> bool:
+        """Whether objects of a kind can be written; a CRD takes its time, and again after a moment of being served."""
+        return all(self._send("GET", _KINDS[kind].path(None)).taken for _ in range(5))
+
     def _send(
         self,
         method: str,
@@ -131,7 +135,9 @@ class Api:
     ) -> Answer:
         parameters = query | ({"dryRun": "All"} if dry else {})
         answer = self.http.request(method, path, params=parameters, json=body, headers={"Content-Type": content_type})
-        return Answer(answer.status_code, answer.json())
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        # Of a kind that is not served yet it says so in plain text.
+        return Answer(answer.status_code, answer.json() if is_json else {"message": answer.text})
 
 
 def _path(manifest: Manifest, *, named: bool = True) -> str:

@@ -125,6 +125,7 @@ def staged(api: Api) -> Iterator[Stage]:
     try:
         for each in (*crds, *spaces):
             api.apply(each).must()
+        eventually(lambda: all(api.serves(kind.model.__name__) for kind in KINDS))
         stage = Stage(api)
         for namespace in WITH_BUDGETS:
             full = budget("full", namespace=namespace)
