@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import httpx2
 import yaml
 from plimsoll_operator.cluster import RESOURCES, Resource
+from support.eventually import eventually
 
 if TYPE_CHECKING:
     from plimsoll.api.meta import Manifest
@@ -119,9 +120,11 @@ class Api:
         """All objects of a kind, in a namespace or in all."""
         return list(self._send("GET", _KINDS[kind].path(namespace)).must()["items"])
 
-    def serves(self, kind: str) -> bool:
-        """Whether objects of a kind can be written; a CRD takes its time, and again after a moment of being served."""
-        return all(self._send("GET", _KINDS[kind].path(None)).taken for _ in range(5))
+    def define(self, crd: Manifest) -> None:
+        """Applies a CRD, and waits until objects of its kind can be written, which takes a moment."""
+        self.apply(crd).must()
+        path = _KINDS[crd["spec"]["names"]["kind"]].path(None)
+        eventually(lambda: self._send("GET", path).taken, within=30)
 
     def _send(
         self,

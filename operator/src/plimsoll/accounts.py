@@ -12,6 +12,7 @@ from plimsoll.api.budgetstatus import ClaimStatus
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.capacity import is_one_server
 from plimsoll.budget.ledger import Claim, Ledger
+from plimsoll.conditions import ConditionType, of_type
 from plimsoll.units import Connections, total
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def is_fresh(budget: ConnectionBudget, *, now: str) -> bool:
 
 def is_ready(budget: ConnectionBudget) -> bool:
     """Whether its last reading was a good one, however long ago."""
-    return any(each.type == "Ready" and each.status == "True" for each in budget.status.conditions)
+    ready = of_type(budget.status.conditions, ConditionType.READY)
+    return ready is not None and ready.status == "True"
 
 
 def ledger_of(budget: ConnectionBudget, *, now: str, others: Iterable[ConnectionBudget] = ()) -> Ledger:

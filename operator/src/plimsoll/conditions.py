@@ -15,6 +15,8 @@ from plimsoll.api.meta import LONGEST_MESSAGE, Condition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from plimsoll.api.meta import Manifest
+
 
 class ConditionType(StrEnum):
     """What a condition is about."""
@@ -134,6 +136,17 @@ def conditions(
             )
         )
     return tuple(result)
+
+
+def of_type(found: Iterable[Condition], type_: ConditionType) -> Condition | None:
+    """The one condition of a type, where it was said already."""
+    return next((each for each in found if each.type == type_.value), None)
+
+
+def met(manifest: Manifest) -> frozenset[str]:
+    """The types of the conditions that are true of an object of Kubernetes' own, as the API server returned it."""
+    found = manifest.get("status", {}).get("conditions", [])
+    return frozenset(each["type"] for each in found if each.get("status") == "True")
 
 
 def _bounded(message: str) -> str:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from plimsoll.conditions import UNREAD, ConditionType, Finding, Reason
+from plimsoll.conditions import UNREAD, ConditionType, Finding, Reason, of_type
 from plimsoll.render.names import CONFIG
 
 if TYPE_CHECKING:
@@ -100,12 +100,8 @@ class Pace:
 def pace(budgets: Iterable[ConnectionBudget]) -> Pace:
     """What the budgets of a service allow: that each has asked its server with what is there now, and had an answer."""
     own = tuple(budgets)
-    away = {
-        budget.key
-        for budget in own
-        for each in budget.status.conditions
-        if each.type == ConditionType.READY.value and each.reason in UNREAD
-    }
+    said = {budget.key: of_type(budget.status.conditions, ConditionType.READY) for budget in own}
+    away = {key for key, ready in said.items() if ready and ready.reason in UNREAD}
     return Pace(
         seconds=max([SETTLED_SECONDS, *(2 * budget.spec.probe_interval_seconds for budget in own)]),
         held_by=tuple(sorted(away)),

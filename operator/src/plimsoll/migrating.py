@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.conditions import ConditionType, Finding, Reason, met, stalls, waits
 from plimsoll.render import migration
 from plimsoll.render.stamp import stamped
 from plimsoll.step import SOON_SECONDS, Step
@@ -37,10 +37,9 @@ def migrate(observed: Observed, *, before: Step) -> Step | None:
         # Never applied again: a Job's template is immutable, and one run per image is what is wanted.
         apply = (*before.apply, stamped(migration.job(service, migrations)))
         return replace(before, apply=apply, findings=under_way, again_after=2 * SOON_SECONDS)
-    done = {each["type"] for each in job.get("status", {}).get("conditions", []) if each.get("status") == "True"}
-    if "Complete" in done:
+    if "Complete" in met(job):
         return None
-    if "Failed" in done:
+    if "Failed" in met(job):
         message = (
             f"Job {name} failed, so nothing of this image was rolled out; what ran before runs on. A new image is tried"
             f" by itself; to try this one again: kubectl -n {service.metadata.namespace} delete job {name}. Its whole"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from plimsoll.api.meta import BudgetKey
 from plimsoll.budget.demand import Overlap
+from plimsoll.conditions import met
 from plimsoll.deployments import DeploymentView
 from plimsoll.render.names import COMPONENT, CONNECTIONS, SERVICE, SERVICE_UID
 from plimsoll.trouble import Trouble, of_pod
@@ -137,8 +138,7 @@ def _makes_pods(workload: Manifest) -> bool:
             seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
             return bool(workload["spec"].get("replicas", 1)) or not seen
         case "Job":
-            done = {each["type"] for each in status.get("conditions", []) if each.get("status") == "True"}
-            return not done & {"Complete", "Failed"}
+            return not met(workload) & {"Complete", "Failed"}
         case _:
             return True
 

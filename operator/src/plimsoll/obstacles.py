@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plimsoll.accounts import is_fresh, is_ready, lost_beside
-from plimsoll.conditions import ConditionType, Finding, Reason, stalls, waits
+from plimsoll.conditions import ConditionType, Finding, Reason, of_type, stalls, waits
 from plimsoll.quantity import amount
 
 if TYPE_CHECKING:
@@ -60,7 +60,5 @@ def unread(observed: Observed, budget: ConnectionBudget) -> str:
         return f"{', '.join(map(str, lost))}, on the same server, has lost its status, and is not read again yet."
     if is_ready(budget):
         return f"the last one is older than {budget.spec.stale_after_seconds} s."
-    return next(
-        (each.message for each in budget.status.conditions if each.type == ConditionType.READY.value),
-        "it was never read.",
-    )
+    ready = of_type(budget.status.conditions, ConditionType.READY)
+    return ready.message if ready else "it was never read."

@@ -67,8 +67,9 @@ def usage(
     for pod in there:
         allowed[pod.name[:_NAME_LENGTH]] += pod.connections.count
     before = {each.uid: each for each in budget.status.usage}
-    services = _remembered(budget, seen={pod.uid for pod in there if pod.budget == budget.key}, now=now)
-    for uid in dict.fromkeys(pod.uid for pod in there if pod.budget == budget.key):
+    uids = dict.fromkeys(pod.uid for pod in there if pod.budget == budget.key)
+    services = _remembered(budget, seen=uids.keys(), now=now)
+    for uid in uids:
         mine = {pod.name[:_NAME_LENGTH]: pod for pod in there if pod.uid == uid}
         live = sum(backends.get(name, 0) for name in mine)
         beyond: dict[str, int] = {}

@@ -125,24 +125,20 @@ def plan(
         services=tuple(_service(each, decisions[each.metadata.uid], states[each.metadata.uid]) for each in wanting),
         warnings=(
             *warnings,
-            *(_nothing(each) for each in books.values() if (about is None or each.key in about) and _is_empty(each)),
+            *(said for each in books.values() if (about is None or each.key in about) and (said := _nothing(each))),
         ),
     )
 
 
-def _is_empty(budget: ConnectionBudget) -> bool:
-    facts = facts_of(budget)
-    return facts is not None and not capacity(facts=facts, spec=budget.spec).connections
-
-
 def _nothing(budget: ConnectionBudget) -> str:
-    """That nothing fits such a budget is not for its services to mend."""
+    """Why a budget has nothing to give, which is not for its services to mend; empty where it has something."""
     facts = facts_of(budget)
-    assert facts is not None  # noqa: S101 - it is empty by them
+    given = capacity(facts=facts, spec=budget.spec) if facts else None
+    if given is None or given.connections:
+        return ""
     return (
         f"ConnectionBudget {budget.key} has nothing to give, since what is held back takes all of the server's limit:"
-        f" {capacity(facts=facts, spec=budget.spec)}; lower reserve, clients or the server's reserved connections, or"
-        " raise max_connections."
+        f" {given}; lower reserve, clients or the server's reserved connections, or raise max_connections."
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from plimsoll.conditions import ConditionType, Reason
+from plimsoll.accounts import is_ready
+from plimsoll.conditions import ConditionType, Reason, of_type
 from plimsoll.observed import PodView, declared, running
 from plimsoll.render import migration
 from plimsoll.render.names import COMPONENT, SERVICE, SERVICE_UID
@@ -29,7 +30,7 @@ def why(scene: Scene, *, width: int, colour: bool) -> str:
     """The whole explanation, for a terminal of ``width`` columns."""
     page = io.StringIO()
     console = Console(file=page, width=width, force_terminal=colour, highlight=False, markup=False, emoji=False)
-    service, ready = scene.service, _condition(scene.service, ConditionType.READY)
+    service, ready = scene.service, of_type(scene.service.status.conditions, ConditionType.READY)
     meta = service.metadata
     console.print(Text.assemble((f"{meta.namespace}/{meta.name}", "bold"), f" {_headline(service, ready)}"))
     if ready is not None:
@@ -63,7 +64,7 @@ def _headline(service: FastAPIService, ready: Condition | None) -> str:
 
 def _conditions(service: FastAPIService) -> Table:
     table = _bare("TYPE", "STATUS", "REASON", "SINCE", "")
-    ready = _condition(service, ConditionType.READY)
+    ready = of_type(service.status.conditions, ConditionType.READY)
     for each in service.status.conditions:
         repeated = ready is not None and each.message == ready.message
         table.add_row(each.type, each.status, each.reason, each.last_transition_time, "" if repeated else each.message)
@@ -75,7 +76,7 @@ def _budget(budget: ConnectionBudget | None, service: FastAPIService) -> list[st
     if budget is None:
         return ["It is not there, or you may not read it."]
     status, uid = budget.status, service.metadata.uid
-    ready = next((each for each in status.conditions if each.type == ConditionType.READY.value), None)
+    ready = of_type(status.conditions, ConditionType.READY)
     lines = [f"{ready.reason}: {ready.message}" if ready else "Its server was never read."]
     if status.usable is not None:
         beside = f", {status.claimed_elsewhere} in {', '.join(status.shared_with)}" if status.claimed_elsewhere else ""
@@ -150,15 +151,9 @@ def _next(scene: Scene, ready: Condition | None) -> list[str]:
 def _first_unready(scene: Scene) -> BudgetKey:
     """The budget that most likely holds it up."""
     for key, budget in scene.budgets.items():
-        if budget is None or not any(
-            each.type == "Ready" and each.status == "True" for each in budget.status.conditions
-        ):
+        if budget is None or not is_ready(budget):
             return key
     return scene.service.budget_key
-
-
-def _condition(service: FastAPIService, type_: ConditionType) -> Condition | None:
-    return next((each for each in service.status.conditions if each.type == type_.value), None)
 
 
 def _bare(*headings: str) -> Table:

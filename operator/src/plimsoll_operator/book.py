@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from plimsoll import budget_report
 from plimsoll.accounts import same_server
 from plimsoll.api.connectionbudget import ConnectionBudget
-from plimsoll.conditions import ConditionType
+from plimsoll.conditions import ConditionType, of_type
 
 from plimsoll_operator import metrics
 
@@ -106,5 +106,5 @@ class Book:
 
 def _room(status: ConnectionBudgetStatus) -> object:
     """What a waiting service's fate depends on."""
-    ready = next((each.status for each in status.conditions if each.type == ConditionType.READY.value), "")
-    return status.observed_generation, status.usable, status.claims, status.shared_with, ready
+    ready = of_type(status.conditions, ConditionType.READY)
+    return status.observed_generation, status.usable, status.claims, status.shared_with, ready and ready.status

@@ -123,13 +123,14 @@ def staged(api: Api) -> Iterator[Stage]:
     if not api.own and not all(_gone(api, each) for each in (*crds, *spaces)):
         pytest.skip("the cluster of $KUBECONFIG holds Plimsoll or namespaces of these names, not to be overwritten")
     try:
-        for each in (*crds, *spaces):
+        for each in crds:
+            api.define(each)
+        for each in spaces:
             api.apply(each).must()
-        eventually(lambda: all(api.serves(kind.model.__name__) for kind in KINDS))
         stage = Stage(api)
         for namespace in WITH_BUDGETS:
             full = budget("full", namespace=namespace)
-            eventually(partial(_taken, api, full), within=30)  # once the CRD is served
+            api.apply(full).must()
             api.set_status(full, {"capacity": 0}).must()
         yield stage
     finally:
@@ -138,10 +139,6 @@ def staged(api: Api) -> Iterator[Stage]:
                 api.delete(each)
             for each in (*spaces, *crds):
                 eventually(partial(_gone, api, each), within=60)
-
-
-def _taken(api: Api, manifest: Manifest) -> bool:
-    return api.apply(manifest).taken
 
 
 def _gone(api: Api, manifest: Manifest) -> bool:

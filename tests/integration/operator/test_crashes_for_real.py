@@ -206,7 +206,7 @@ def api() -> Iterator[Api]:
         if not api.own:
             pytest.skip("its pods would be real on the cluster of $KUBECONFIG: the kind tier has them")
         for crd in yaml.safe_load_all((ROOT / "chart/files/crds.yaml").read_text()):
-            api.apply(crd).must()
+            api.define(crd)
         with Kubelet(api):
             yield api
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -139,3 +140,16 @@ class Web(httpx2.Client):
 
     program: Program
     port: int
+
+
+def ended_after_two_sigterms(web: Web, *, gate: Path) -> int:
+    """The exit code of a server that serves ``lasting``; between the two it has a request in its hands."""
+    with ThreadPoolExecutor(1) as other:
+        request = other.submit(web.get, "/gated", params={"gate": str(gate)})
+        web.program.saw("/gated began")
+        web.program.signal(signal.SIGTERM)
+        web.program.saw("Shutting down")
+        web.program.signal(signal.SIGTERM)
+        gate.touch()
+        assert request.result().json() == "through"
+    return web.program.ended()

@@ -11,7 +11,7 @@ from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
 
 import pytest
-from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED, Server
+from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED, Server, ended_after_two_sigterms
 from integration.service.rolling import refused, roll
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
@@ -74,16 +74,7 @@ def test_a_request_beyond_the_deadline_gets_503(serve: Callable[..., Web], by: S
 @THEIRS
 def test_a_second_sigterm_changes_nothing(serve: Callable[..., Web], tmp_path: Path, by: Server, code: int) -> None:
     web = serve(app=LASTING, by=by, PLIMSOLL_DRAIN_SECONDS="0.5")
-    gate = tmp_path / "gate"
-    with ThreadPoolExecutor(1) as other:
-        request = other.submit(web.get, "/gated", params={"gate": str(gate)})
-        web.program.saw("/gated began")
-        web.program.signal(signal.SIGTERM)
-        web.program.saw("Shutting down")
-        web.program.signal(signal.SIGTERM)
-        gate.touch()
-        assert request.result().json() == "through"
-    assert web.program.ended() == code
+    assert ended_after_two_sigterms(web, gate=tmp_path / "gate") == code
 
 
 @THEIRS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from integration.service.programs import Server
+from integration.service.programs import Server, ended_after_two_sigterms
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
 from websockets.exceptions import ConnectionClosed
@@ -162,16 +162,7 @@ def test_an_app_that_does_not_close_in_time_is_left_behind(last: Callable[..., W
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_second_sigterm_changes_nothing(last: Callable[..., Web], tmp_path: Path, processes: str) -> None:
     web = last(PLIMSOLL_DRAIN_SECONDS="0.5", WEB_CONCURRENCY=processes)
-    gate = tmp_path / "gate"
-    with ThreadPoolExecutor(1) as other:
-        request = other.submit(web.get, "/gated", params={"gate": str(gate)})
-        web.program.saw("/gated began")
-        web.program.signal(signal.SIGTERM)
-        web.program.saw("Shutting down")
-        web.program.signal(signal.SIGTERM)
-        gate.touch()
-        assert request.result().json() == "through"
-    assert web.program.ended() == Exit.CLEAN
+    assert ended_after_two_sigterms(web, gate=tmp_path / "gate") == Exit.CLEAN
 
 
 @pytest.mark.parametrize("by", [Server.PLIMSOLL, Server.UVICORN])

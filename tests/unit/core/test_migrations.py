@@ -1,4 +1,7 @@
-"""A migration that fails holds the last good state and shows why; what mends it needs no hand in the cluster."""
+"""Migrations: one for each image and never two at once; one that fails holds the last good state, and shows why.
+
+What mends it needs no hand in the cluster.
+"""
 
 from __future__ import annotations
 
@@ -195,3 +198,71 @@ def test_two_migrations_never_run_at_once_however_often_the_image_changes(*, fai
                     break
     scene.settle()
     assert scene.ready == "True"
+
+
+def test_the_same_image_migrates_once_and_another_one_again() -> None:
+    scene = Scene(migration=1)
+    scene.settle()
+    done = scene.names("Job")
+    assert len(done) == 1
+    scene.edit(pool=6)
+    scene.settle()
+    assert scene.names("Job") == done
+    scene.edit(image="shop:2")
+    scene.settle()
+    assert len(scene.names("Job")) == 2
+    assert scene.child("Deployment", "shop-web")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:2"
+
+
+def test_a_failed_migration_stalls_keeps_what_ran_and_tells_where_its_log_is() -> None:
+    scene = Scene(migration=1)
+    scene.settle()
+    scene.edit(image="shop:2")
+    scene.step()
+    name = next(each for each in scene.names("Job") if not scene.child("Job", each).get("status"))
+    scene.cluster.edit_status("Job", "demo", name, conditions=[{"type": "Failed", "status": "True"}])
+    decision = scene.step()
+    assert (scene.ready, scene.reason, decision.requeue_after) == ("False", "MigrationFailed", None)
+    assert f"kubectl -n demo logs job/{name}" in scene.message
+    assert scene.condition("MigrationsApplied")["status"] == "False"
+    assert scene.child("Deployment", "shop-web")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
+
+    scene.cluster.remove("Job", "demo", name)
+    scene.settle()
+    assert scene.ready == "True"
+
+
+@pytest.mark.parametrize("between_tries", [False, True])
+def test_a_migration_under_way_is_stopped_before_that_of_a_newer_image_begins(*, between_tries: bool) -> None:
+    scene = Scene(migration=2)
+    scene.step()
+    old = scene.names("Job")
+    scene.make("makes a pod")
+    if between_tries:
+        scene.make("fails")
+    scene.edit(image="shop:2")
+    decision = scene.step()
+    assert decision.step.delete == (("Job", old[0]),)
+    assert scene.names("Job") == []
+    scene.step()
+    if not between_tries:
+        assert scene.names("Job") == [], "its pod is still there"
+        scene.make("garbage collector ends pod")
+        scene.step()
+        assert scene.names("Job") == []
+        scene.make("is gone")
+        scene.step()
+    assert len(scene.names("Job")) == 1
+    assert scene.names("Job") != old
+
+
+def test_the_migration_counts_as_long_as_its_job_can_try_again() -> None:
+    scene = Scene(replicas=0, migration=3)
+    scene.step()
+    scene.make("makes a pod")
+    scene.make("fails")
+    scene.edit(migration=None)
+    scene.step()
+    assert scene.claim == 3
+    scene.settle()
+    assert (scene.claim, scene.names("Job")) == (0, [])

@@ -50,22 +50,28 @@ def _bounds(part: str) -> str:
     return f"{part}: autoscaling.minReplicas is more than maxReplicas; lower it, or raise maxReplicas to it"
 
 
+_STATUS: Final = ("Ready", "string", _condition("Ready", "status"), 0)
+_WHY: Final = (
+    ("Reason", "string", _condition("Ready", "reason"), 0),
+    ("Message", "string", _condition("Ready", "message"), 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+"""Columns that both have: first, and last."""
+
 KINDS: Final = (
     Kind(
         model=ConnectionBudget,
         plural="connectionbudgets",
         short="cb",
         columns=(
-            ("Ready", "string", _condition("Ready", "status"), 0),
+            _STATUS,
             ("Usable", "integer", ".status.usable", 0),
             ("Claimed", "integer", ".status.claimed", 0),
             ("Free", "integer", ".status.free", 0),
             ("Load", "string", ".status.load", 0),
             ("Live", "integer", ".status.live", 0),
             ("Peak", "integer", ".status.peak", 1),
-            ("Reason", "string", _condition("Ready", "reason"), 0),
-            ("Message", "string", _condition("Ready", "message"), 1),
-            ("Age", "date", ".metadata.creationTimestamp", 0),
+            *_WHY,
         ),
         rules={
             "self.staleAfterSeconds >= 2 * self.probeIntervalSeconds": (
@@ -84,14 +90,12 @@ KINDS: Final = (
         plural="fastapiservices",
         short="fas",
         columns=(
-            ("Ready", "string", _condition("Ready", "status"), 0),
+            _STATUS,
             ("Fits", "string", _condition("BudgetGranted", "status"), 0),
             ("Pods", "string", ".status.readyPods", 0),
             ("Connections", "integer", ".status.plan.connections", 0),
             ("Granted", "integer", ".status.plan.granted", 0),
-            ("Reason", "string", _condition("Ready", "reason"), 0),
-            ("Message", "string", _condition("Ready", "message"), 1),
-            ("Age", "date", ".metadata.creationTimestamp", 0),
+            *_WHY,
         ),
         rules={
             "self.rollout.maxSurge + self.rollout.maxUnavailable > 0": (

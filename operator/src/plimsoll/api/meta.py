@@ -14,10 +14,10 @@ GROUP: Final = "plimsoll.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
-DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=f"^{_LABEL}$")]
 """A name that may become part of other objects' names."""
 
-_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 """The name of another object, as Kubernetes takes it: a URI that is pasted there is refused, and stored nowhere."""
 

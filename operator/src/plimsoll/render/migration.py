@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from plimsoll.conditions import met
 from plimsoll.render.names import child, metadata
 from plimsoll.render.pod import Process, template
 from plimsoll.units import Connections
@@ -39,13 +40,9 @@ def latest_done(children: Mapping[tuple[str, str], Manifest]) -> list[str]:
     done = [
         (job["status"].get("completionTime", ""), name)
         for (kind, name), job in children.items()
-        if kind == "Job" and any(map(_is_complete, job.get("status", {}).get("conditions", [])))
+        if kind == "Job" and "Complete" in met(job)
     ]
     return [name for _, name in sorted(done, reverse=True)[:REMEMBERED]]
-
-
-def _is_complete(condition: Manifest) -> bool:
-    return condition["type"] == "Complete" and condition.get("status") == "True"
 
 
 def job(service: FastAPIService, migrations: Migrations) -> Manifest:
