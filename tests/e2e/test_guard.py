@@ -62,6 +62,8 @@ def test_pods_that_outlive_their_grace_period_are_counted_on_and_the_guard_makes
         stage.until("the guard is lower by the pod that it will forget", lambda: guard(stage) == 2, within=60)
         stage.until("the claim is as before: one guarded pod less, one counted", lambda: stage.claim() == 20, within=30)
         assert name in stage.children("pods"), "it is still there, and may be connected"
+        if node != database:
+            assert name in stage.sql("SELECT DISTINCT application_name FROM pg_stat_activity"), "it lives on"
     stage.until("the pod has gone with its node's answer", lambda: name not in stage.children("pods"), within=90)
     stage.until("the guard is as before", lambda: guard(stage) == 3, within=60)
     stage.ready()

@@ -10,16 +10,17 @@ from support.story import OPERATOR_NAMESPACE
 if TYPE_CHECKING:
     from support.line_world import World
 
-CODE = "53300"
+REFUSED = ("too many clients already", "remaining connection slots are reserved", "too many connections for")
+"""What the server says with 53300, to its log and to the client; the bare number is also in times and ids."""
 
 
 def refused_by_server(world: World) -> int:
-    """Lines with that code in the server's own log."""
+    """Refusals in the server's own log."""
     return _count(world, world.namespace, "postgres-0")
 
 
 def refusals(world: World) -> dict[str, int]:
-    """Lines with that code: the server's own (every refusal is in there), the pods' that exist, the operator's."""
+    """Refusals in each: the server's own (every refusal is in there), the pods' that exist, the operator's."""
     pods = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in _all_pods(world)]
     return {
         "server": refused_by_server(world),
@@ -39,4 +40,4 @@ def _count(world: World, namespace: str, name: str, *options: str) -> int:
         if options or "NotFound" in str(error) or "waiting to start" in str(error):
             return 0  # never started twice, gone meanwhile, or not yet begun
         raise
-    return sum(CODE in line for line in text.splitlines())
+    return sum(any(words in line for words in REFUSED) for line in text.splitlines())
