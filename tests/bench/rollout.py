@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING
 from bench.record import FOLDER, write
 from support.kube import Kube
 from support.load import load
+from support.node_weights import serving_first
 from support.rolling_controls import NO_DRAIN, PRE_STOP_ALONE, ShortGrace
 from support.rolling_figures import figures, p99, seconds
 from support.rolling_play import Play
-from support.rolling_world import LONG_SECONDS, Rolling, outcome, rolling
+from support.rolling_world import GENTLE, LONG_SECONDS, Rolling, outcome, rolling
 from support.stage import Images
 
 if TYPE_CHECKING:
     from support.rolling_figures import Scene, Second
 
-REQUESTS, RATE = 1_000_000, 350.0
+REQUESTS, RATE = 1_000_000, 240.0
 ROLLOUTS, STEADY_SECONDS = 20, 120.0
 CONTROL_ROLLOUTS = 2
 MOST_P99_RATIO = 1.5
@@ -132,7 +133,9 @@ def plot(scenes: list[Scene], told: list[Second]) -> None:
 def main(requests: int, rate: float) -> None:
     """The long form and its controls."""
     kube = Kube()
-    with rolling(kube, "bench-rollout", Images.of_environment()) as world:
+    nodes = [node["metadata"]["name"] for node in kube.list("nodes")]
+    images = Images.of_environment()
+    with serving_first(nodes), rolling(kube, "bench-rollout", images, pace=GENTLE) as world:
         found, scenes, told = silent(world, requests=requests, rate=rate)
         plot(scenes, told)
         found |= controls(world, rate=rate / 2)

@@ -49,7 +49,7 @@ class ShortGrace(Rolling):
             {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
             {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": labels, "ports": ports}},
         )
-        plain = cls(stage, world.home, world.other)
+        plain = cls(stage, world.pace, world.home, world.other)
         plain.settled()
         return plain
 

@@ -39,8 +39,8 @@ class Play:
 
     def everything_else(self) -> None:
         """More pods and fewer, a node drained, the password rotated, the schema migrated."""
-        self._scene("scale up", lambda: self.world.scale(4))
-        self._scene("scale down", lambda: self.world.scale(2))
+        self._scene("scale up", lambda: self.world.scale(self.world.pace.replicas + 2))
+        self._scene("scale down", lambda: self.world.scale(self.world.pace.replicas))
         self._scene("node drain", self.world.drain)
         self._scene("secret rotation", self.world.rotate)
         self._scene("migration", self.world.migrate)

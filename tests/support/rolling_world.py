@@ -33,8 +33,32 @@ NO_PRE_STOP: Final = {"preStopSeconds": 0}
 LONG_SECONDS: Final = 8
 """Of slow answers, stalls and streams: longer than the drain, shorter than the request deadline."""
 
-PACED: Final = {"requests": {"cpu": "200m"}, "limits": {"cpu": "500m"}}
-"""A pod that starts may take half a core, and leaves the rest of the machine to those that serve."""
+
+@dataclass(frozen=True)
+class Pace:
+    """How much of a machine that is all the nodes at once a starting pod may take, and how often one looks."""
+
+    replicas: int
+    web: Manifest
+    """Resources of a web pod."""
+
+    jobs: Manifest
+    """Resources of a job worker's pod."""
+
+    look_seconds: float
+
+
+def paced(cpu: str, *, at_most: str) -> Manifest:
+    """Resources of a container that leaves the rest of the machine to others."""
+    return {"requests": {"cpu": cpu}, "limits": {"cpu": at_most}}
+
+
+BRISK: Final = Pace(2, paced("200m", at_most="500m"), paced("200m", at_most="500m"), look_seconds=1)
+"""Rollouts in twenty seconds, for who counts failures."""
+
+GENTLE: Final = Pace(3, paced("250m", at_most="250m"), paced("10m", at_most="200m"), look_seconds=4)
+"""Rollouts in forty, for who measures times: on two cores a pod that starts at full speed is what one would measure."""
+
 
 HAPROXY: Final = """
 global
@@ -64,6 +88,7 @@ class Rolling:
     """What is rolled over, and what is done to it."""
 
     stage: Stage
+    pace: Pace
     home: str
     """The node of everything that stays."""
 
@@ -81,17 +106,17 @@ class Rolling:
     ) -> None:
         """How the web pods are served from now on."""
         self.stage.edit({"web": {"command": list(command), "workers": workers}, "shutdown": NO_PRE_STOP | shutdown})
-        self.stage.ready(within=240, every=1)
+        self._ready()
 
     def roll(self) -> None:
         """An edit that changes nothing but the pods, and a wait until all are new."""
         self.stage.edit({"env": [{"name": "REVISION", "value": uuid.uuid4().hex[:8]}]})
-        self.stage.ready(within=240, every=1)
+        self._ready()
 
     def scale(self, replicas: int) -> None:
         """Another number of web pods."""
         self.stage.edit({"web": {"replicas": replicas}})
-        self.stage.ready(within=240, every=1)
+        self._ready()
 
     def drain(self) -> None:
         """Empties a node, and takes it back."""
@@ -102,7 +127,7 @@ class Rolling:
             )
         finally:
             kube.run("uncordon", self.other)
-        self.stage.ready(within=240, every=1)
+        self._ready()
 
     def rotate(self) -> None:
         """Another role and another password in the service's Secret; the old ones go on until nobody uses them."""
@@ -111,8 +136,13 @@ class Rolling:
         url = f"postgresql://{role}:rotated@postgres.{stage.namespace}.svc:5432/captions"
         before = self._pods()
         stage.kube.patch("secret", "captions-db", {"stringData": {"DATABASE_URL": url}}, namespace=stage.namespace)
-        stage.until("the pods are replaced", lambda: not before & self._pods(), within=240, every=1)
-        stage.ready(within=240, every=1)
+        stage.until(
+            "the pods are replaced", lambda: not before & self._pods(), within=240, every=self.pace.look_seconds
+        )
+        self._ready()
+
+    def _ready(self) -> None:
+        self.stage.ready(within=240, every=self.pace.look_seconds)
 
     def _pods(self) -> set[str]:
         """Names of the pods that serve and work; migrations that are done stay."""
@@ -131,7 +161,7 @@ class Rolling:
                 "env": [{"name": "REVISION", "value": column}],
             }
         )
-        self.stage.ready(within=240, every=1)
+        self._ready()
 
 
 def requests(cpu: str) -> Manifest:
@@ -140,7 +170,7 @@ def requests(cpu: str) -> Manifest:
 
 
 @contextlib.contextmanager
-def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
+def rolling(kube: Kube, namespace: str, images: Images, *, pace: Pace = BRISK) -> Iterator[Rolling]:
     """The service, Ready, with its proxy."""
     home, other = _nodes(kube)
 
@@ -153,13 +183,13 @@ def rolling(kube: Kube, namespace: str, images: Images) -> Iterator[Rolling]:
         next(volume for volume in database["volumes"] if volume["name"] == "data")["emptyDir"] = {"medium": "Memory"}
         service = pick(manifests, "FastAPIService")["spec"]
         service["image"] = os.environ["PLIMSOLL_TEST_IMAGE"]
-        service["web"] |= {"command": list(SERVE), "resources": PACED}
-        service["jobs"][0]["resources"] = PACED
+        service["web"] |= {"command": list(SERVE), "replicas": pace.replicas, "resources": pace.web}
+        service["jobs"][0]["resources"] = pace.jobs
         service["shutdown"] = SHUTDOWN
 
     with staged(kube, namespace, images, change=change) as stage:
         stage.sql(AUDIT)
-        world = Rolling(stage, home, other)
+        world = Rolling(stage, pace, home, other)
         kube.apply(*_proxy(namespace, node=home))
         stage.until("the proxy is up", lambda: _is_up(kube, namespace), within=60)
         yield world
