@@ -4,6 +4,9 @@
     ├── SettingsError         the environment breaks the contract; said in one sentence, exit code 2
     ├── TargetError           the app or registry cannot be imported; exit code 3
     └── ServiceError          a request that cannot be served; carries its HTTP status
+        ├── UnauthorizedError       401, with WWW-Authenticate
+        │   └── BadTokenError           401, saying that it is the token
+        ├── ForbiddenError          403, with WWW-Authenticate
         ├── NotFoundError           404
         ├── ConflictError           409
         ├── TooLargeError           413
@@ -53,6 +56,26 @@ class ServiceError(PlimsollError, HTTPException):
             detail=detail or inspect.cleandoc(type(self).__doc__ or self.status.phrase),
             headers=self.default_headers,
         )
+
+
+class UnauthorizedError(ServiceError):
+    """This needs a bearer token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+
+
+class BadTokenError(UnauthorizedError):
+    """The bearer token is not valid here."""
+
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="invalid_token"'}
+
+
+class ForbiddenError(ServiceError):
+    """The bearer token does not allow this."""
+
+    status = HTTPStatus.FORBIDDEN
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="insufficient_scope"'}
 
 
 class NotFoundError(ServiceError):
