@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from plimsoll_runtime.incoming import Incoming
 from plimsoll_runtime.jobs.model import JobKind, PermanentError, Registry, Step
 
 from captions.ocr import recognise
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import AsyncConnection
+
+
+class SlideInput(Incoming):
+    """What the job is told of its slide."""
+
+    media_type: str
 
 
 async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
@@ -23,6 +30,10 @@ async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
     return content
 
 
-READ_SLIDE: Final = JobKind("captions.read_slide", (Step("ocr", run=recognise, load=slide_of, timeout_seconds=120),))
+READ_SLIDE: Final = JobKind(
+    "captions.read_slide",
+    (Step("ocr", run=recognise, load=slide_of, timeout_seconds=120),),
+    input=SlideInput,
+)
 
 jobs = Registry(READ_SLIDE)
