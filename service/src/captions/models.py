@@ -2,26 +2,25 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from plimsoll_runtime.incoming import Incoming
 from plimsoll_runtime.jobs.ledger import JobStatus
-from pydantic import AfterValidator, BaseModel, EmailStr, Field, StringConstraints, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 JOINERS: Final = "\u200c\u200d"
 """Invisible, but Persian names and many scripts of India are not written without them."""
-
-
-def _one_line(text: str) -> str:
-    """Refuse what is not seen but acts: controls, line ends, and marks that turn the direction of what follows."""
-    if any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} and each not in JOINERS for each in text):
-        raise PydanticCustomError("control_character", "Must not contain control characters")
-    if not text.strip(JOINERS):
-        raise PydanticCustomError("invisible", "Must contain something that can be seen")
-    return text
 
 
 def _storable(text: str) -> str:
@@ -33,13 +32,26 @@ def _storable(text: str) -> str:
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=50),
-    AfterValidator(_one_line),
     Field(json_schema_extra={"pattern": r"\S"}),
 ]
 Age = Annotated[int, Field(ge=0, le=150)]
+LEFT_OUT: Any = Field(default_factory=lambda: None)
+"""May be missing, but not null: a default is not validated."""
 
 
-class UserIn(Incoming):
+class _UserFields(Incoming):
+    @field_validator("name", check_fields=False)
+    @classmethod
+    def _is_one_line(cls, name: str) -> str:
+        """Refuse what is not seen but acts: controls, line ends, and marks that turn the direction of what follows."""
+        if any(unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} and each not in JOINERS for each in name):
+            raise PydanticCustomError("control_character", "Must not contain control characters")
+        if not name.strip(JOINERS):
+            raise PydanticCustomError("invisible", "Must contain something that can be seen")
+        return name
+
+
+class UserIn(_UserFields):
     """A new user. Whose it is, the token says."""
 
     email: EmailStr
@@ -47,24 +59,19 @@ class UserIn(Incoming):
     age: Age
 
 
-class UserPatch(Incoming):
+class UserPatch(_UserFields):
     """What is to change of a user; what is left out stays."""
 
-    email: EmailStr | SkipJsonSchema[None] = None
-    name: Name | SkipJsonSchema[None] = None
-    age: Age | SkipJsonSchema[None] = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_something(cls, value: object) -> object:
-        if value is None:  # given as null; a default is not validated
-            raise PydanticCustomError("null", "Must not be null; leave out what is to stay")
-        return value
+    email: EmailStr = LEFT_OUT
+    name: Name = LEFT_OUT
+    age: Age = LEFT_OUT
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if not self.model_fields_set:
-            raise PydanticCustomError("empty", "Must change something: email, name or age")
+            raise PydanticCustomError("empty", "Must change something")
         return self
 
 
