@@ -72,7 +72,7 @@ async def test_a_negative_age_is_a_422_that_names_the_field_before_the_handler_r
         ({"name": ""}, "name"), ({"name": "   "}, "name"), ({"name": "x" * 51}, "name"), ({"name": 7}, "name"),
         ({"name": "a\0b"}, "name"), ({"name": "a\nb"}, "name"), ({"name": "a\u202eb"}, "name"),
         ({"name": "a\u2028b"}, "name"), ({"name": "\u200b"}, "name"), ({"name": "\u200d"}, "name"),
-        ({"email": "ada"}, "email"), ({"email": "a@b@c"}, "email"), ({"email": "ada@example.org\r\nBcc: x@y.z"}, "email"),
+        ({"email": "ada"}, "email"), ({"email": "a@b@c"}, "email"), ({"email": "a@b.org\r\nBcc: x@y.z"}, "email"),
         ({"password": "hunter2"}, "password"), ({"id": str(uuid4())}, "id"), ({"subject": "you"}, "subject"),
     ],
 )  # fmt: skip

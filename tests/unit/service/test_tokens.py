@@ -33,7 +33,7 @@ PUBLISHED = TokenSettings(
     plimsoll_token_jwks_url="https://issuer.example/keys",
 )
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-WEAK_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+WEAK_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
 EC = ec.generate_private_key(ec.SECP256R1())
 
 
