@@ -21,6 +21,7 @@ from plimsoll_runtime.errors import BadTokenError, BusyError, SettingsError
 from plimsoll_runtime.jwks import Jwks
 from plimsoll_runtime.tokens import Principal, TokenSettings, Verifier, issue
 from pydantic import SecretStr, ValidationError
+from structlog.testing import capture_logs
 from support.tokens import ENVIRONMENT, TOKENS
 
 if TYPE_CHECKING:
@@ -242,14 +243,12 @@ def test_an_issuer_that_is_away_costs_nobody_anything_for_a_while_and_then_is_50
 
 
 @pytest.mark.parametrize("answer", ["<html>", "[]", '{"keys": 1}', '{"keys": ["k"]}'])
-def test_an_answer_that_is_no_key_set_is_not_believed_and_not_repeated(
-    answer: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_answer_that_is_no_key_set_is_not_believed_and_not_repeated(answer: str) -> None:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, text=answer)))
-    with pytest.raises(BusyError):
+    with capture_logs() as lines, pytest.raises(BusyError):
         asyncio.run(Jwks("https://issuer.example/keys", client=client).key("r"))
-    assert "no key set" in (said := capsys.readouterr().out)
-    assert answer not in said
+    assert [line["event"] for line in lines] == ["the token issuer's answer is no key set"]
+    assert answer not in str(lines)
 
 
 # ---- settings and the command
