@@ -31,6 +31,8 @@ class JsonRoute(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def with_bytes(request: Request) -> Response:
             return await handle(_Request(request.scope, request.receive))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import jwt
 import psycopg
 import pytest
 from captions import deps
 from captions.app import create_app
 from captions.tables import Account
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
+from jwt.algorithms import RSAAlgorithm
+from plimsoll_runtime import jwks
 from plimsoll_runtime.settings import DatabaseUrl, Settings
-from plimsoll_runtime.tokens import Principal
+from plimsoll_runtime.tokens import Principal, TokenSettings
 from support.eventually import eventually
 from support.tokens import TOKENS, bearer
 
@@ -164,6 +172,56 @@ def test_a_missing_scope_is_403_and_says_which(api: TestClient) -> None:
     answer = api.get("/users", headers=bearer("me"))
     assert (answer.status_code, answer.json()["detail"]) == (403, "This needs a token with the scope users:admin.")
     assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+
+
+@pytest.fixture
+def issuer() -> Iterator[ThreadingHTTPServer]:
+    """An identity provider's URL; ``published`` is what it answers."""
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"keys": self.server.published}).encode()  # type: ignore[attr-defined] # set below
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        server.published = []  # type: ignore[attr-defined] # for the handler
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_an_issuers_published_keys_are_fetched_and_fetched_again(
+    database: Database, issuer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def token(key: rsa.RSAPrivateKey, kid: str) -> dict[str, str]:
+        claims = {"iss": "tests", "aud": "captions", "sub": "ada", "scope": deps.ADMIN, "exp": time.time() + 60}
+        return {"authorization": f"Bearer {jwt.encode(claims, key, algorithm='RS256', headers={'kid': kid})}"}
+
+    def jwk(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
+        return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid}
+
+    monkeypatch.setattr(jwks, "COOLDOWN_SECONDS", 0)
+    old, new = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    issuer.published = [jwk(old, "old")]
+    trusted = TokenSettings(
+        plimsoll_token_issuer="tests",
+        plimsoll_token_audience="captions",
+        plimsoll_token_jwks_url=f"http://127.0.0.1:{issuer.server_port}/keys",
+    )
+    with TestClient(create_app(Settings(database_url=DatabaseUrl(database.url)), trusted)) as api:
+        assert api.get("/users", headers=token(old, "old")).status_code == 200
+        assert api.get("/users", headers=token(new, "old")).status_code == 401
+        assert api.get("/users", headers=token(new, "new")).status_code == 401
+        issuer.published = [jwk(new, "new")]
+        assert api.get("/users", headers=token(new, "new")).status_code == 200
+        assert api.get("/users", headers=token(old, "old")).status_code == 401
+        assert api.get("/users", headers=BOSS).status_code == 401, "a secret is not configured here"
 
 
 def test_to_anyone_but_its_owner_a_job_does_not_exist(api: TestClient, database: Database, slide: bytes) -> None:

@@ -113,3 +113,16 @@ def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     example = "(it looks like postgresql://user:password@host:5432/database)"
     assert done.stderr == f"plimsoll_runtime: DATABASE_URL is not set {example}\n"
+
+
+def test_a_service_that_is_not_told_whose_tokens_to_take_does_not_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "plimsoll_runtime", "serve", "captions.main:app"],
+        env={"PATH": "/usr/bin", "PYTHONPATH": ":".join(sys.path), "DATABASE_URL": URL, "PORT": "0"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    missing = "PLIMSOLL_TOKEN_ISSUER is not set; PLIMSOLL_TOKEN_AUDIENCE is not set"
+    assert done.stderr == f"plimsoll_runtime: {missing}\n"
