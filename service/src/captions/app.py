@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from fastapi import FastAPI
-from plimsoll_runtime import problems
+from plimsoll_runtime import headers, problems
+from plimsoll_runtime.client import open_client
 from plimsoll_runtime.engine import open_engine
-from plimsoll_runtime.limits import BodyLimitMiddleware
+from plimsoll_runtime.limits import BodyLimitMiddleware, RequestDeadlineMiddleware
+from plimsoll_runtime.rate import RateLimit, RateLimitMiddleware
 from plimsoll_runtime.settings import Settings, get_settings
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -18,6 +20,9 @@ from captions.slides import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from httpx2 import AsyncClient
+    from starlette.types import ASGIApp
+
 MULTIPART_OVERHEAD: Final = 16 * 1024
 
 
@@ -25,19 +30,33 @@ class State(TypedDict):
     """What the lifespan gives to every request."""
 
     sessions: async_sessionmaker[AsyncSession]
+    client: AsyncClient
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """A fresh app; tests give settings of their own."""
 
+    def known() -> Settings:
+        return settings or get_settings()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with open_engine(settings or get_settings()) as engine:
-            yield {"sessions": async_sessionmaker(engine, expire_on_commit=False)}
+        async with open_engine(known()) as engine, open_client(known()) as client:
+            yield {"sessions": async_sessionmaker(engine, expire_on_commit=False), "client": client}
+
+    def limited(stack: ASGIApp) -> ASGIApp:
+        """Bounds on each request, cheapest refusal outermost. Built when the app starts, since settings come then."""
+        stack = BodyLimitMiddleware(stack, max_bytes=MAX_BYTES + MULTIPART_OVERHEAD)
+        stack = RequestDeadlineMiddleware(stack, seconds=known().plimsoll_request_deadline_seconds)
+        if rate := known().plimsoll_rate_per_second:
+            limit = RateLimit(per_second=rate, burst=known().plimsoll_rate_burst)
+            stack = RateLimitMiddleware(stack, limit=limit)
+        return stack
 
     app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan)
     problems.install(app)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=MAX_BYTES + MULTIPART_OVERHEAD)
+    app.add_middleware(limited)
+    headers.guard(app, origins=lambda: known().plimsoll_cors_origins)
     app.include_router(jobs.router)
     app.include_router(reports.router)
     return app

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from plimsoll_runtime.jobs.model import JobKind, PermanentError, Registry, Step
 
-from captions.ocr import recognise
+from captions.mail import deliver
+from captions.ocr import ready, recognise
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -25,4 +26,6 @@ async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
 
 READ_SLIDE: Final = JobKind("captions.read_slide", (Step("ocr", run=recognise, load=slide_of, timeout_seconds=120),))
 
-jobs = Registry(READ_SLIDE)
+WELCOME_MAIL: Final = JobKind("captions.welcome_mail", (Step("deliver", run=deliver, timeout_seconds=60),))
+
+jobs = Registry(READ_SLIDE, WELCOME_MAIL, ready=ready)
