@@ -146,6 +146,9 @@ class Settings(ShutdownSettings):
     plimsoll_rate_burst: Annotated[int, Field(ge=1)] = 50
     """Web: how many of these at once."""
 
+    plimsoll_idempotency_seconds: Annotated[float, Field(gt=0)] = DAY
+    """Web: how long the answer to a POST with an Idempotency-Key is kept."""
+
     plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0, le=DAY)] = 30
     """How long a worker goes on with the steps in its hands after SIGTERM, before it hands them back."""
 
