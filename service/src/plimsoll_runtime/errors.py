@@ -6,6 +6,11 @@
     ├── StartError            the app, or what a worker needs, does not start; exit code 3
     └── ServiceError          a request that cannot be served; carries its HTTP status
         ├── BadRequestError         400
+
+
+        ├── UnauthorizedError       401, with WWW-Authenticate
+        │   └── BadTokenError           401, saying that it is the token
+        ├── ForbiddenError          403, with WWW-Authenticate
         ├── NotFoundError           404
         ├── ConflictError           409
         ├── TooLargeError           413
@@ -67,6 +72,26 @@ class BadRequestError(ServiceError):
     """The request cannot be understood."""
 
     status = HTTPStatus.BAD_REQUEST
+
+
+class UnauthorizedError(ServiceError):
+    """This needs a bearer token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+
+
+class BadTokenError(UnauthorizedError):
+    """The bearer token is not valid here."""
+
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="invalid_token"'}
+
+
+class ForbiddenError(ServiceError):
+    """The bearer token does not allow this."""
+
+    status = HTTPStatus.FORBIDDEN
+    default_headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="insufficient_scope"'}
 
 
 class NotFoundError(ServiceError):

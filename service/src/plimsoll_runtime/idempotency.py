@@ -21,9 +21,8 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 from fastapi import Header
 from fastapi.concurrency import run_in_threadpool
@@ -36,7 +35,8 @@ from typing_extensions import override
 from plimsoll_runtime.errors import BadRequestError, ConflictError, UnprocessableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
+    from datetime import timedelta
     from hashlib import _Hash
     from typing import LiteralString
 
@@ -84,7 +84,7 @@ Key: TypeAlias = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Yours to choose, once per request that you mean: a POST sent again with the same key is done once.",
+        description="Yours to choose, once for each POST that you mean: sent again with the same key it is done once.",
     ),
 ]
 
@@ -92,7 +92,7 @@ Key: TypeAlias = Annotated[
 class RunningError(ConflictError):
     """A request with this Idempotency-Key is still running; ask again shortly for its answer."""
 
-    default_headers = {"retry-after": "1"}  # noqa: RUF012 - a ClassVar by its base
+    default_headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
 
 
 class ReusedKeyError(UnprocessableError):
