@@ -185,7 +185,7 @@ async def claim(
         raise RuntimeError(
             f"{request.url.path} claims an Idempotency-Key, but its router's route_class keeps no answer"
         )
-    name = key[1:-1] if len(key) > 2 and key[0] == key[-1] == '"' else key
+    name = key[1:-1] if len(key) >= 2 and key[0] == key[-1] == '"' else key
     if not _SANE.fullmatch(name):
         raise BadKeyError
     fingerprint = await _fingerprint(request)

@@ -79,12 +79,6 @@ def test_it_is_frozen() -> None:
         settings.db_pool_size = 99  # type: ignore[misc] # mypy knows it too
 
 
-@pytest.mark.parametrize(("deadline", "timeout"), [(30, 5), (3, 1)])
-def test_a_request_stops_waiting_for_a_connection_within_its_deadline(deadline: float, timeout: float) -> None:
-    settings = Settings(database_url=DatabaseUrl(URL), plimsoll_request_deadline_seconds=deadline)
-    assert settings.pool_timeout_seconds == timeout
-
-
 def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "plimsoll_runtime", "serve", "captions.main:app"],
