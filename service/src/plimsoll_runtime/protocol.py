@@ -76,8 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._too_large = True
             raise HeadTooLargeError
         self._head_ended()
-        if self.url in _PROBES:
-            self.limit_concurrency = None
+        self.limit_concurrency = None if self.url in _PROBES else self.config.limit_concurrency
         super().on_headers_complete()
 
     @override
