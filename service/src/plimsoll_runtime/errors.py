@@ -17,8 +17,8 @@
         ├── UnsupportedMediaError   415
         ├── UnprocessableError      422
         ├── TooManyRequestsError    429, with Retry-After
-        ├── BusyError               503, with Retry-After
-        └── TooLateError            504
+        └── BusyError               503, with Retry-After
+            └── TooLateError            503, for a request that was given up
 
 A service derives its own errors from these; a class's docstring is its default sentence. They are Starlette's
 HTTPExceptions too, since FastAPI lets only those pass when they are raised while it reads a body (``limits``).
@@ -138,7 +138,5 @@ class BusyError(ServiceError):
     default_headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
 
 
-class TooLateError(ServiceError):
+class TooLateError(BusyError):
     """The request took too long and was given up; it may or may not have taken effect."""
-
-    status = HTTPStatus.GATEWAY_TIMEOUT

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.datastructures import Headers
 
-from plimsoll_runtime.errors import ServiceError, TooLargeError, TooLateError, UnsupportedMediaError
+from plimsoll_runtime.errors import TooLargeError, TooLateError, UnsupportedMediaError
 from plimsoll_runtime.problems import problem
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class BodyLimitMiddleware:
 
 
 class RequestDeadlineMiddleware:
-    """Pure ASGI: cancels a handler that has not begun its response in time, and answers 504 for it.
+    """Pure ASGI: cancels a handler that has not begun its response in time, and answers 503 for it.
 
     A response that has begun may last: streams, and background tasks behind it. So may WebSockets. A ``def`` handler's
     thread cannot be cancelled; its client gets the answer nevertheless. Of the database's transaction nothing remains.
@@ -88,6 +88,5 @@ class RequestDeadlineMiddleware:
             if not patience.expired():
                 raise
             log.warning("request took too long", path=scope["path"], seconds=self._seconds)
-            late: ServiceError = TooLateError()
-            # What remains of its body is not waited for.
-            await problem(late.status_code, late.detail, headers={"connection": "close"})(scope, receive, send)
+            late = TooLateError(headers={"connection": "close"})  # what remains of its body is not waited for
+            await problem(late.status_code, late.detail, headers=late.headers)(scope, receive, send)

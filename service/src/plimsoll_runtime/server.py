@@ -64,6 +64,7 @@ def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
     try:
         server.run(sockets=[listener])
     except SystemExit:  # uvicorn's word for an app that did not start
+        listener.close()
         if drain.leaving:
             return Exit.TERMINATED
         raise StartError(f"the app did not start: {_said(drain.failure)}") from None

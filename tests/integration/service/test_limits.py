@@ -28,7 +28,8 @@ STRANGER = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
 def test_a_request_ends_in_time_and_leaves_nothing_behind(serve: Callable[..., Web], database: Database) -> None:
     web = serve(app=APP, DB_POOL_SIZE="1", PLIMSOLL_REQUEST_DEADLINE_SECONDS="2")
     late = web.post("/slow")
-    assert (late.status_code, late.headers["connection"]) == (504, "close")
+    assert (late.status_code, late.headers["connection"]) == (503, "close")
+    assert "took too long" in late.json()["detail"]
     hanging = web.post("/statement")
     assert (hanging.status_code, hanging.headers["retry-after"]) == (503, "1"), "the server ended the statement first"
     web.program.saw("QueryCanceled|OperationalError")
