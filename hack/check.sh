@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make check`: the fast loop. Lint, format, types, import rules, shell scripts, then the tests that need neither Docker nor
-# a database. `make lint` (check.sh --static) leaves the tests out.
+# `make check`: the fast loop. Lint, format, types, import rules, shell scripts, a secret scan, then the tests that need
+# neither Docker nor a database. `make lint` (check.sh --static) leaves the tests out.
 set -euo pipefail
 run_name=check
 # shellcheck source=hack/lib/common.sh

@@ -2,6 +2,9 @@
 # The Python environment of the checks and tests: pinned requirements by hash, the two distributions editable.
 # Sourced by check.sh and test.sh.
 
+# shellcheck source=hack/lib/secrets.sh
+. "$root/hack/lib/secrets.sh"
+
 venv=$cache/venv
 unset PYTHONPATH   # what the caller's shell has there would be tested in the place of this clone
 
@@ -37,6 +40,7 @@ static_checks() {
   checked "mypy" mypy
   checked "import-linter" lint-imports --no-cache
   checked "shellcheck" shell_check
+  checked "secrets" secret_scan
   if [ "${#failed[@]}" -gt 0 ]; then
     printf 'failed: %s\n' "${failed[*]}"
     return 1

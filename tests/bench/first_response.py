@@ -37,6 +37,7 @@ def service(image: str) -> Manifest:
         "spec": {
             "image": image,
             "web": {"replicas": 1},
+            "envFrom": [{"secretRef": {"name": "captions-token"}}],
             "database": {"budgetRef": {"name": "main"}, "secretRef": {"name": "captions-db"}},
             "shutdown": {"drainSeconds": 0},
         },

@@ -17,14 +17,13 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from bench.record import write
 from fastapi import FastAPI
 from plimsoll_runtime.client import open_client
 from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.settings import DatabaseUrl, Settings
 from sqlalchemy import text
 from support.postgres import PrivatePostgres
-
-from bench.record import write
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -26,8 +26,8 @@ def good_shape(stage):
 
 def served(stage) -> bool:
     """Whether the service answers from its database."""
-    with stage.kube.http(stage.namespace, "captions") as client:
-        return client.get("reports/count").status_code == 200
+    with stage.http() as client:
+        return client.get("/reports/count").status_code == 200
 
 
 def test_an_edit_that_does_not_fit_is_refused_by_the_api_server_with_the_sum(stage):

@@ -91,8 +91,9 @@ def test_a_budget_takes_back_a_namespace_and_nothing_that_runs_is_killed(stage, 
     kube.delete("namespace", guest, wait=True)
     kube.run("create", "namespace", guest)
     try:
-        secret = kube.get("secret", "captions-db", namespace=stage.namespace)
-        kube.apply({**secret, "metadata": {"name": "captions-db", "namespace": guest}})
+        for name in ("captions-db", "captions-token"):
+            secret = kube.get("secret", name, namespace=stage.namespace)
+            kube.apply({**secret, "metadata": {"name": name, "namespace": guest}})
         service = {**stage.service(), "status": {}, "metadata": {"name": "guest", "namespace": guest}}
         service["spec"]["database"]["budgetRef"] = {"name": "main", "namespace": stage.namespace}
         service["spec"].pop("migrations")

@@ -31,13 +31,13 @@ def stage(kube, images):
 def post_slides(stage, number: int) -> dict[str, str]:
     """Posts slides that take a worker seconds each; job → a word of its own that its text must hold."""
     words = {}
-    with stage.kube.http(stage.namespace, "captions") as client:
+    with stage.http() as client:
         for each in range(number):
             word = f"chapter{each}{each}"
             page = slide(
                 *[f"{word} line {line} of a page that takes a while to read" for line in range(LINES)], size=32
             )
-            answer = client.post("jobs", files={"file": ("slide.png", page, "image/png")})
+            answer = client.post("/jobs", files={"file": ("slide.png", page, "image/png")})
             assert answer.status_code == 202, answer.text
             words[answer.json()["job_id"]] = word
     return words
@@ -51,8 +51,8 @@ def working(stage) -> str | None:
 def ended(stage, jobs: dict[str, str]) -> list[dict]:
     """Waits for the jobs' end, expects each to be done, once, with its own text; the jobs as their owner sees them."""
     all_ended(stage)
-    with stage.kube.http(stage.namespace, "captions") as client:
-        seen = [client.get(f"jobs/{job}").json() for job in jobs]
+    with stage.http() as client:
+        seen = [client.get(f"/jobs/{job}").json() for job in jobs]
     for job, word in zip(seen, jobs.values(), strict=True):
         assert job["status"] == "succeeded", job
         assert job["result"]["text"].count(word) >= LINES - 2, job

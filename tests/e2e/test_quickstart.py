@@ -9,7 +9,7 @@ TEXT = ("Connection budgets", "never over the line")
 
 
 def test_the_text_of_a_slide_posted_from_outside_the_cluster_comes_back(demo, url):
-    with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx2.Client(base_url=url, headers=demo.bearer(), timeout=30, trust_env=False) as client:
         posted = client.post("/jobs", files={"file": ("slide.png", slide(*TEXT), "image/png")})
         assert posted.status_code == 202, posted.text
 
@@ -20,6 +20,12 @@ def test_the_text_of_a_slide_posted_from_outside_the_cluster_comes_back(demo, ur
         job = demo.until("a worker has read the slide", ended, within=60)
     assert (job["status"], job["attempts"], job["error"]) == ("succeeded", 1, None)
     assert job["result"]["text"].split() == " ".join(TEXT).split()
+
+
+def test_nobody_is_answered_without_a_token(demo, url):
+    with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
+        answers = [client.get("/me"), client.get("/me", headers={"authorization": "Bearer made-up"})]
+    assert [each.status_code for each in answers] == [401, 401]
 
 
 def test_kubectl_get_answers_whether_it_is_up_whether_it_fits_and_how_full_the_server_is(demo, kube):

@@ -25,7 +25,8 @@ def asked_often(manifests) -> None:
     spec = pick(manifests, "ConnectionBudget")["spec"]
     spec["probeIntervalSeconds"] = 5
     spec["secretRef"]["name"] = BUDGETS_SECRET
-    copies = [copy.deepcopy(pick(manifests, kind)) for kind in ("Secret", "Role", "RoleBinding")]
+    originals = [pick(manifests, "Secret", name="captions-db"), pick(manifests, "Role"), pick(manifests, "RoleBinding")]
+    copies = copy.deepcopy(originals)
     for each in copies:
         each["metadata"]["name"] = BUDGETS_SECRET if each["kind"] == "Secret" else f"plimsoll-{BUDGETS_SECRET}"
     _, role, binding = copies
@@ -57,8 +58,8 @@ def nothing_touched(stage):
 
 def stored(stage) -> int:
     """Status of a request that needs the database."""
-    with stage.kube.http(stage.namespace, "captions") as client:
-        return client.get("reports/count").status_code
+    with stage.http() as client:
+        return client.get("/reports/count").status_code
 
 
 def said(stage, reason: str, words: str = "") -> str:

@@ -4,6 +4,7 @@ kube = Kube()                          the cluster of $KUBECONFIG
 kube.apply(manifest, …)                as a user does, with `kubectl apply`
 kube.until("…", observe, within=30)    polls until observe() is truthy; too late, it tells the cluster's story
 kube.http("demo", "captions")          an HTTP client of a Service, through the API server's proxy
+kube.forward("demo", "captions")       its URL from here, for requests with a token of their own
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import ssl
 import subprocess
 import tempfile
@@ -126,7 +128,10 @@ class Kube:
 
     @contextlib.contextmanager
     def http(self, namespace: str, service: str, *, port: str = "http") -> Iterator[httpx2.Client]:
-        """An HTTP client of a Service inside the cluster. The API server forwards each request to a ready pod."""
+        """An HTTP client of a Service inside the cluster. The API server forwards each request to a ready pod.
+
+        It takes Authorization headers for its own and passes none of them on: ``forward`` does.
+        """
         config = yaml.safe_load(self.kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
@@ -137,6 +142,21 @@ class Kube:
         url = f"{cluster['server']}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/"
         with httpx2.Client(base_url=url, verify=context, timeout=30, trust_env=False) as client:
             yield client
+
+    @contextlib.contextmanager
+    def forward(self, namespace: str, service: str, *, port: str = "http") -> Iterator[str]:
+        """The URL of one pod of a Service, by ``kubectl port-forward``."""
+        process = self.start("port-forward", f"--namespace={namespace}", f"service/{service}", f":{port}")
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()  # its end, if kubectl cannot
+            found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", said)
+            if found is None:
+                raise KubectlError(f"kubectl port-forward service/{service}: {said.strip()}")
+            yield f"http://{found[1]}"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def condition(manifest: Manifest | None, kind: str = "Ready") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import yaml
 from support.kube import Kube, Manifest, condition
 
@@ -69,9 +70,9 @@ def example(name: str, *, namespace: str, images: Images) -> list[Manifest]:
     return manifests
 
 
-def pick(manifests: list[Manifest], kind: str) -> Manifest:
-    """The one manifest of a kind."""
-    (found,) = [each for each in manifests if each["kind"] == kind]
+def pick(manifests: list[Manifest], kind: str, *, name: str = "") -> Manifest:
+    """The one manifest of a kind, or of a kind and a name."""
+    (found,) = [each for each in manifests if each["kind"] == kind and name in {"", each["metadata"]["name"]}]
     return found
 
 
@@ -80,6 +81,7 @@ class Stage:
 
     def __init__(self, kube: Kube, namespace: str, images: Images) -> None:
         self.kube, self.namespace, self.images = kube, namespace, images
+        self._token = ""
 
     def service(self, name: str = "captions") -> Manifest:
         """A FastAPIService as it is now."""
@@ -130,6 +132,24 @@ class Stage:
         """Objects that carry a service's label, by name."""
         found = self.kube.list(kind, namespace=self.namespace, labels=f"plimsoll.dev/service={name}")
         return {each["metadata"]["name"]: each for each in found}
+
+    def bearer(self) -> dict[str, str]:
+        """The header of a request that the captions service answers: its token as users of the quickstart get it."""
+        if not self._token:
+            command = ("python3", "-m", "captions.token", "--subject", "e2e", "--seconds", "36000")
+            self._token = self.kube.run(
+                "exec", f"--namespace={self.namespace}", "deploy/captions-web", "--", *command
+            ).strip()
+        return {"authorization": f"Bearer {self._token}"}
+
+    @contextlib.contextmanager
+    def http(self) -> Iterator[httpx2.Client]:
+        """A client of the captions service, with a token."""
+        with (
+            self.kube.forward(self.namespace, "captions") as url,
+            httpx2.Client(base_url=url, headers=self.bearer(), timeout=30, trust_env=False) as client,
+        ):
+            yield client
 
     def sql(self, statement: str) -> str:
         """What psql prints for a statement in the database; columns are parted by ``|``."""

@@ -12,9 +12,11 @@ from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.limits import BodyLimitMiddleware, RequestDeadlineMiddleware
 from plimsoll_runtime.rate import RateLimit, RateLimitMiddleware
 from plimsoll_runtime.settings import Settings, get_settings
+from plimsoll_runtime.tokens import TokenSettings, Verifier, open_verifier
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from captions.routes import jobs, reports
+from captions.errors import CONFLICTS
+from captions.routes import jobs, reports, users
 from captions.slides import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -29,20 +31,27 @@ MULTIPART_OVERHEAD: Final = 16 * 1024
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
+    settings: Settings
     sessions: async_sessionmaker[AsyncSession]
     client: AsyncClient
+    verifier: Verifier
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """A fresh app; tests give settings of their own."""
+def create_app(settings: Settings | None = None, tokens: TokenSettings | None = None) -> FastAPI:
+    """A fresh app; tests give settings of their own. What is not given is read from the environment at its start."""
 
     def known() -> Settings:
         return settings or get_settings()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with open_engine(known()) as engine, open_client(known()) as client:
-            yield {"sessions": async_sessionmaker(engine, expire_on_commit=False), "client": client}
+        async with (
+            open_engine(known()) as engine,
+            open_client(known()) as client,
+            open_verifier(tokens or TokenSettings.load(), client=client) as verifier,
+        ):
+            sessions = async_sessionmaker(engine, expire_on_commit=False)
+            yield {"settings": known(), "sessions": sessions, "client": client, "verifier": verifier}
 
     def limited(stack: ASGIApp) -> ASGIApp:
         """Bounds on each request, cheapest refusal outermost. Built when the app starts, since settings come then."""
@@ -54,9 +63,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return stack
 
     app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan)
-    problems.install(app)
+    problems.install(app, conflicts=CONFLICTS)
     app.add_middleware(limited)
     headers.guard(app, origins=lambda: known().plimsoll_cors_origins)
     app.include_router(jobs.router)
     app.include_router(reports.router)
+    app.include_router(users.router)
+    app.include_router(users.me)
     return app

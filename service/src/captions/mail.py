@@ -12,9 +12,10 @@ import smtplib
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Annotated, Final
 
+from plimsoll_runtime.errors import SettingsError
 from plimsoll_runtime.jobs.model import PermanentError
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from plimsoll_runtime.settings import Environment
+from pydantic import Field
 
 if TYPE_CHECKING:
     from plimsoll_runtime.jobs.model import Json, StepInput
@@ -24,10 +25,8 @@ PERMANENT: Final = 500
 """SMTP replies from here on are meant for good."""
 
 
-class MailSettings(BaseSettings):
+class MailSettings(Environment):
     """The relay, from the worker's environment. It takes mail from inside the cluster without a login."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     smtp_host: Annotated[str, Field(min_length=1)]
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
@@ -46,10 +45,9 @@ def deliver(step: StepInput) -> Json:
         RelayError: it is away, or refuses for now.
     """
     try:
-        settings = MailSettings()
-    except ValidationError as error:
-        wrong = ", ".join(str(one["loc"][0]).upper() for one in error.errors())
-        raise PermanentError(f"no mail can be sent: {wrong} is not set, or wrong") from None
+        settings = MailSettings.load()
+    except SettingsError as error:
+        raise PermanentError(f"no mail can be sent: {error}") from None
     message = EmailMessage()
     message["From"] = settings.mail_from
     message["To"] = step.input["email"]

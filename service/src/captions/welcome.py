@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from plimsoll_runtime.engine import driver_connection
 from plimsoll_runtime.jobs import ledger
 
-from captions.worker import WELCOME_MAIL
+from captions.worker import WELCOME_MAIL, WelcomeInput
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,4 +22,5 @@ if TYPE_CHECKING:
 async def welcome(session: AsyncSession, *, user_id: UUID, email: str) -> UUID:
     """Store the job; returns its id."""
     connection = await driver_connection(session)
-    return await ledger.enqueue(connection, WELCOME_MAIL, input={"user_id": str(user_id), "email": email})
+    told = WelcomeInput(user_id=user_id, email=email)
+    return await ledger.enqueue(connection, WELCOME_MAIL, input=told.model_dump(mode="json"))

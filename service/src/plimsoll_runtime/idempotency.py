@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from datetime import timedelta
     from hashlib import _Hash
-    from typing import LiteralString
+    from typing import BinaryIO, LiteralString
 
     from psycopg import AsyncConnection
     from starlette.requests import Request
@@ -52,6 +52,8 @@ KEPT: Final = frozenset({"content-type", "content-language", "etag", "link", "lo
 
 SWEPT: Final = 10
 """How many answers that have run out each new one removes: the table shrinks faster than it grows."""
+
+PIECE: Final = 256 * 1024
 
 _SLOT: Final = "plimsoll.idempotency"
 _FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -148,6 +150,8 @@ class IdempotentRoute(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        if "POST" not in (self.methods or ()):
+            return handle
 
         async def handle_once(request: Request) -> Response:
             slot: list[_Claim] = []
@@ -223,10 +227,17 @@ async def _fingerprint(request: Request) -> bytes:
     for name, value in (await request.form()).multi_items():
         if isinstance(value, UploadFile):
             _add(digest, b"file", name.encode(), (value.filename or "").encode())
-            _add(digest, (await run_in_threadpool(hashlib.file_digest, value.file, "sha256")).digest())
+            _add(digest, await run_in_threadpool(_digest_of, value.file))
             await value.seek(0)
         else:
             _add(digest, b"field", name.encode(), value.encode())
+    return digest.digest()
+
+
+def _digest_of(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
     return digest.digest()
 
 

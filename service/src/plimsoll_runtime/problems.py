@@ -1,13 +1,15 @@
 """How errors reach a client: RFC 9457 problem details, never an inside detail.
 
-``install`` teaches an app the tree of ``errors`` and what other libraries raise: an exhausted pool or an unreachable
-database is 503, a broken unique constraint is 409, everything unforeseen is a bare 500 (``logs`` writes its traceback
-under the request's id).
+``install`` teaches an app the tree of ``errors`` and what other libraries raise: an exhausted pool, an unreachable
+database or a lost race (deadlock, serialization) is 503, a broken unique constraint is 409, everything unforeseen is a
+bare 500 (``logs`` writes its traceback under the request's id). ``documented`` shows them in OpenAPI.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -27,7 +29,27 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-UNIQUE_VIOLATION: Final = "23505"
+UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"
+
+SCHEMA: Final = {
+    "title": "Problem",
+    "description": "RFC 9457 problem details.",
+    "type": "object",
+    "required": ["title", "status"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["place", "kind", "message"],
+                "properties": {name: {"type": "string"} for name in ("place", "kind", "message")},
+            },
+        },
+    },
+}
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -44,15 +66,27 @@ def problem(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Teach an app the tree above."""
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """For ``responses=`` of a router or route: these statuses, as they are answered here."""
+    content = {"application/problem+json": {"schema": SCHEMA}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI, *, conflicts: Mapping[str, type[ConflictError]] = MappingProxyType({})) -> None:
+    """Teach an app the tree above.
+
+    Args:
+        app: the app.
+        conflicts: what a broken constraint means, by its name in the database; unique ones need no entry to be 409.
+    """
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(PoolTimeoutError, _busy)
     app.add_exception_handler(OperationalError, _busy)
     app.add_exception_handler(InterfaceError, _busy)
     app.add_exception_handler(psycopg.OperationalError, _busy)  # from under a session: engine.driver_connection
-    app.add_exception_handler(IntegrityError, _integrity)
+    for integrity in (IntegrityError, psycopg.IntegrityError):
+        app.add_exception_handler(integrity, partial(_integrity, conflicts=conflicts))
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -69,13 +103,25 @@ def _answer(error: HTTPException) -> JSONResponse:
 async def _invalid(_: Request, error: Exception) -> Response:
     """Name the place and kind of each mistake, never the input: it may be a secret, and it ends in someone's log."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    places = [
-        {"place": ".".join(str(part) for part in one["loc"]), "kind": one["type"], "message": one["msg"]}
-        for one in error.errors()
+    mistakes = [(one["loc"], one["type"], _message(one["type"], one["msg"])) for one in error.errors()]
+    # An unknown field's name is input too: the client is told, the log is not.
+    told = [
+        {"place": _place(loc[: -1 if kind == "extra_forbidden" else None]), "kind": kind} for loc, kind, _ in mistakes
     ]
+    await log.ainfo("request refused", errors=told)
+    places = [{"place": _place(loc), "kind": kind, "message": message} for loc, kind, message in mistakes]
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(f"{p['place']}: {p['message']}" for p in places), errors=places
     )
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in parts)
+
+
+def _message(kind: str, message: str) -> str:
+    """pydantic's sentence up to its colon: what follows may quote the input. Where JSON breaks off it does not."""
+    return message if kind == "json_invalid" else message.partition(":")[0]
 
 
 async def _busy(_: Request, error: Exception) -> Response:
@@ -84,10 +130,14 @@ async def _busy(_: Request, error: Exception) -> Response:
     return _answer(BusyError("The database cannot take this request now; try again shortly."))
 
 
-async def _integrity(request: Request, error: Exception) -> Response:
-    if getattr(getattr(error, "orig", None), "sqlstate", None) == UNIQUE_VIOLATION:
+async def _integrity(request: Request, error: Exception, *, conflicts: Mapping[str, type[ConflictError]]) -> Response:
+    cause = getattr(error, "orig", error)  # psycopg's own, also under a session: engine.driver_connection
+    constraint = cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
+    if constraint is not None and constraint in conflicts:
+        return _answer(conflicts[constraint]())
+    if getattr(cause, "sqlstate", None) in {UNIQUE_VIOLATION, EXCLUSION_VIOLATION}:
         return _answer(ConflictError())
-    await log.aerror("constraint violated", exc_info=error)
+    await log.aerror("constraint violated", constraint=constraint, error=type(cause).__name__)
     return await _unforeseen(request, error)
 
 

@@ -1,11 +1,13 @@
 """The environment, read once and frozen: the operator writes it, everything in the process reads it from here.
 
 A wrong environment is one sentence on stderr and exit code 2, before anything is opened; the sentence never repeats a
-value, since the value may hold a password. Tests build ``Settings(database_url=..., ...)`` in memory.
+value, since the value may hold a password. Tests build ``Settings(database_url=..., ...)`` in memory. On a laptop a
+``.env`` file in the working directory may stand in for the operator, where PLIMSOLL_DEV=1 asks for it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
@@ -78,12 +80,28 @@ Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5
 """By name: a * is not one."""
 
 
-class ShutdownSettings(BaseSettings):
-    """The part of the contract that says how to leave; all that ``adopt`` reads."""
+class Environment(BaseSettings):
+    """What every class of settings has in common: read once, frozen, its errors in one sentence."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", arbitrary_types_allowed=True, hide_input_in_errors=True
     )
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment, and ``.env`` for what is not in it where PLIMSOLL_DEV=1.
+
+        Raises:
+            SettingsError: it is wrong; one sentence names every variable that is.
+        """
+        try:
+            return cls(_env_file=".env" if os.environ.get("PLIMSOLL_DEV") == "1" else None)
+        except ValidationError as error:
+            raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
+
+
+class ShutdownSettings(Environment):
+    """The part of the contract that says how to leave; all that ``adopt`` reads."""
 
     plimsoll_drain_seconds: Annotated[float, Field(ge=0, le=DAY)] = 5
     """How long to go on accepting after SIGTERM; 0 switches the drain off."""
@@ -93,18 +111,6 @@ class ShutdownSettings(BaseSettings):
 
     plimsoll_lifespan_seconds: Annotated[float, Field(gt=0, le=DAY)] = 5
     """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment.
-
-        Raises:
-            SettingsError: it is wrong; one sentence names every variable that is.
-        """
-        try:
-            return cls()
-        except ValidationError as error:
-            raise SettingsError("; ".join(_sentence(one) for one in error.errors(include_url=False))) from None
 
 
 class Settings(ShutdownSettings):
@@ -167,7 +173,7 @@ def _sentence(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         example = " (it looks like postgresql://user:password@host:5432/database)" if name == "DATABASE_URL" else ""
         return f"{name} is not set{example}"
-    return f"{name} {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
+    return f"{name} {error['msg'].removeprefix('Value error, ').removeprefix('Input ')}".lstrip()
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from integration.service.programs import FAST, Database, Program, Server, Start,
 from PIL import Image, ImageDraw, ImageFont
 from support.eventually import eventually
 from support.postgres import PrivatePostgres
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def serve(start: Start, unused_port: Callable[[], int]) -> Iterator[Callable[...
     def serve(*, app: str = "captions.main:app", by: Server = Server.PLIMSOLL, **env: str) -> Web:
         port = unused_port()
         module, *arguments = by.command(app=app, port=port)
-        client = Web(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        client = Web(base_url=f"http://127.0.0.1:{port}", timeout=10, headers=bearer())
         client.program = start(*arguments, module=module, PORT=str(port), **env)
         client.port = port
         clients.append(client)

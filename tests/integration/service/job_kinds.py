@@ -7,7 +7,9 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Literal
 
+from plimsoll_runtime.incoming import Incoming
 from plimsoll_runtime.jobs.model import JobKind, Json, PermanentError, Registry, Step, StepInput
 
 
@@ -19,7 +21,11 @@ def gated(step: StepInput) -> Json:
         while not (folder / "gate").exists():
             time.sleep(0.02)
         grandchild.kill()
-    return {"attempt": step.attempt, "dsn": os.environ.get("DATABASE_URL"), "tmp": os.environ["TMPDIR"]}
+    return {
+        "attempt": step.attempt,
+        "secrets": [os.environ.get(name) for name in ("DATABASE_URL", "PLIMSOLL_TOKEN_SECRET")],
+        "tmp": os.environ["TMPDIR"],
+    }
 
 
 def fail(step: StepInput) -> Json:
@@ -43,7 +49,13 @@ async def noop(step: StepInput) -> Json:
 
 
 GATED = JobKind("test.gated", (Step("wait", run=gated, max_attempts=3),))
-FAILING = JobKind("test.failing", (Step("fail", run=fail, max_attempts=2),))
+
+
+class How(Incoming):
+    how: Literal["again", "permanent", "die"]
+
+
+FAILING = JobKind("test.failing", (Step("fail", run=fail, max_attempts=2),), input=How)
 WIDE = JobKind(
     "test.wide",
     (

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 from support.eventually import eventually
+from support.tokens import ENVIRONMENT
 
 if TYPE_CHECKING:
     from support.postgres import PrivatePostgres
@@ -32,7 +33,7 @@ FAST = {
     "PYTHONPATH": str(Path(__file__).parents[2]),  # where integration.service.job_kinds is
     "PYTHONUNBUFFERED": "",  # as Python is without it: what is printed may be lost at the end
     "PYTHONWARNINGS": "error",
-}
+} | ENVIRONMENT
 
 
 UNSHARED = ("unshare", "--pid", "--fork")

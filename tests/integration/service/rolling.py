@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from support.eventually import eventually
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from integration.service.programs import Web
 
 PROPAGATION = 0.6
 """How long clients go on sending to a pod that has been told to go, in seconds."""
+
+AUTHORIZATION = b"authorization: %s\r\n\r\n" % bearer()["authorization"].encode()
 
 
 @dataclass
@@ -54,8 +57,8 @@ class Load:
     async def _post(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         number = str(uuid4())
         body = b'{"report_id":"%s","text":"typo"}' % number.encode()
-        head = b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        writer.write(head % len(body) + body)
+        head = b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        writer.write(head % len(body) + AUTHORIZATION + body)
         headers = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(headers.split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)

@@ -18,6 +18,7 @@ from plimsoll_runtime.exits import Exit
 from plimsoll_runtime.settings import DatabaseUrl, Settings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.tokens import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ def settings(database: Database) -> Settings:
 def test_one_engine_and_one_client_serve_a_thousand_requests(
     database: Database, upstream: Upstream, made: dict[type, int]
 ) -> None:
-    app = create_app(settings(database))
+    app = create_app(settings(database), TOKENS)
 
     @app.get("/both")
     async def both(request: Request, session: Session) -> int:
@@ -133,7 +134,7 @@ def test_the_client_gives_up_before_the_request_does(database: Database) -> None
 
 
 def test_the_server_has_our_timeouts_on_every_connection(database: Database) -> None:
-    app = create_app(settings(database))
+    app = create_app(settings(database), TOKENS)
 
     @app.get("/show")
     async def show(session: Session) -> list[str]:

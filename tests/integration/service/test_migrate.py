@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import downgrade, upgrade
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.util import CommandError
 from captions.migrate import LOCK_KEY
 from captions.tables import Base
 from integration.service.programs import run_migration
@@ -22,6 +26,7 @@ from support.postgres import PrivatePostgres
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from typing import LiteralString
 
     from integration.service.programs import Database
 
@@ -67,10 +72,71 @@ def test_a_table_that_is_in_use_is_not_queued_for_longer_than_its_users_can_bear
     assert run_migration(empty).returncode == 0
 
 
-def test_the_migrations_are_the_models(database: Database) -> None:
-    engine = create_engine(database.url, poolclass=NullPool)
+def differences(url: str) -> list[Any]:
+    """Between a database and the models."""
+    engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+
+
+def test_the_migrations_are_the_models(database: Database) -> None:
+    assert differences(database.url) == []
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        "DROP INDEX uq_account_email",
+        "DROP INDEX ix_account_created_at_id",
+        "DROP INDEX uq_account_email; CREATE INDEX uq_account_email ON account (lower(email))",
+        "DROP INDEX uq_account_email; CREATE UNIQUE INDEX uq_account_email ON account (email)",
+        "ALTER TABLE account DROP CONSTRAINT uq_account_subject",
+        "ALTER TABLE account ALTER age DROP NOT NULL",
+        "ALTER TABLE account ALTER age TYPE text",
+        "ALTER TABLE slide DROP owner",
+        "CREATE TABLE other (id int)",
+    ],
+)
+def test_the_comparison_would_notice(database: Database, drift: LiteralString) -> None:
+    database.server.execute(drift, database=database.name)
+    assert differences(database.url) != []
+
+
+def steps(url: str, command: Callable[[Config, str], None], revision: str) -> None:
+    """Walk the schema somewhere, as ``captions.migrate`` does."""
+    engine = create_engine(url, poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", "captions:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command(config, revision)
+
+
+def test_the_last_release_is_brought_to_head_with_all_that_it_holds(empty: str) -> None:
+    steps(empty, upgrade, "0001")
+    job, report = uuid4(), uuid4()
+    with psycopg.connect(empty) as then:
+        then.execute("INSERT INTO slide (job_id, media_type, content) VALUES (%s, 'image/png', 'png')", [job])
+        then.execute("INSERT INTO report (id, text) VALUES (%s, 'typo')", [report])
+        then.execute("INSERT INTO plimsoll_jobs.job (id, kind, steps_left, input) VALUES (%s, 'k', 1, '{}')", [job])
+    assert (run := run_migration(empty)).returncode == 0, run.stderr
+    assert differences(empty) == []
+    with psycopg.connect(empty) as now:
+        assert now.execute("SELECT job_id, content, owner FROM slide").fetchall() == [(job, b"png", None)]
+        assert now.execute("SELECT id, text FROM report").fetchall() == [(report, "typo")]
+        # Expand only: what the last release writes, the new schema takes.
+        now.execute("INSERT INTO slide (job_id, media_type, content) VALUES (%s, 'image/png', '')", [uuid4()])
+
+
+def test_the_schema_is_not_taken_back(database: Database) -> None:
+    database.server.execute(
+        "INSERT INTO account (id, subject, email, name, age) VALUES (gen_random_uuid(), 's', 'e', 'n', 1)",
+        database=database.name,
+    )
+    with pytest.raises(CommandError, match="roll back the image, not the schema"):
+        steps(database.url, downgrade, "0001")
+    assert database.one("SELECT count(*) FROM account") == 1
+    assert differences(database.url) == []
 
 
 def test_an_image_rolled_back_leaves_the_newer_schema_alone_and_goes_on(database: Database) -> None:

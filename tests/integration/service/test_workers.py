@@ -13,6 +13,7 @@ import pytest
 from integration.service.job_kinds import FAILING, GATED, THREADED, WIDE
 from plimsoll_runtime.exits import Exit
 from plimsoll_runtime.jobs import ledger
+from plimsoll_runtime.jobs.gate import JobInputError
 from support.eventually import eventually
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def test_sigterm_lets_a_step_finish_that_fits_into_the_deadline(start: Start, da
     state = ended(database, gate.job)
     assert (state.status, state.attempts) == ("succeeded", 1)
     assert state.result is not None
-    assert state.result["dsn"] is None, "a step has no database of its own"
+    assert state.result["secrets"] == [None, None], "a step has no database of its own, and signs no tokens"
     assert not os.path.exists(state.result["tmp"]), "its folder goes with it"  # noqa: PTH110 - a plain string
 
 
@@ -191,6 +192,23 @@ def test_a_failing_step_is_tried_again_and_dies_in_the_end(
     work(start)
     state = ended(database, job)
     assert (state.status, state.attempts, state.error, state.result) == ("failed", attempts, error, None)
+
+
+def test_an_input_that_its_kind_does_not_take_is_refused_when_it_comes_and_when_it_is_read(
+    start: Start, database: Database
+) -> None:
+    said = "the input is not what test.failing takes: how: literal_error"
+    with pytest.raises(JobInputError) as refused:
+        enqueue(database, FAILING, {"how": "hunter2"})
+    assert str(refused.value) == said
+    assert database.one("SELECT count(*) FROM plimsoll_jobs.job") == 0
+
+    job = enqueue(database, FAILING, {"how": "again"})
+    database.one('UPDATE plimsoll_jobs.job SET input = \'{"how": "hunter2"}\' RETURNING 1')
+    worker = work(start)
+    state = ended(database, job)
+    assert (state.status, state.attempts, state.error) == ("failed", 1, said)
+    assert "hunter2" not in worker.log
 
 
 def test_a_lost_listener_is_replaced_and_the_poll_covers_the_gap(start: Start, database: Database) -> None:

@@ -1,23 +1,46 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Annotated
 
 import psycopg.errors
 import pytest
+import structlog
 from fastapi import Body, FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from plimsoll_runtime import problems
 from plimsoll_runtime.access import RequestLogMiddleware
-from plimsoll_runtime.errors import BusyError, NotFoundError
+from plimsoll_runtime.errors import (
+    BadTokenError,
+    BusyError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from plimsoll_runtime.limits import BodyLimitMiddleware
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from structlog.testing import capture_logs
 
 pytestmark = pytest.mark.anyio
 
 
 class NoSuchShipError(NotFoundError):
     """No such ship."""
+
+
+class TakenError(ConflictError):
+    """The berth is taken."""
+
+
+def broken(kind: type[psycopg.Error], constraint: str | None) -> psycopg.Error:
+    """What psycopg raises; only a server can fill in its diagnosis."""
+
+    class Diagnosed(kind):  # type: ignore[misc, valid-type] # a class like any other
+        diag = SimpleNamespace(constraint_name=constraint)
+
+    return Diagnosed("Key (id)=(secret)")
 
 
 class ForeignKeyError(Exception):
@@ -31,6 +54,15 @@ ERRORS: dict[str, Exception] = {
     "down": OperationalError("SELECT secret", {}, Exception("connection refused")),
     "cut": psycopg.OperationalError("server closed the connection"),
     "unique": IntegrityError("INSERT secret", {}, psycopg.errors.UniqueViolation("Key (id)=(secret)")),
+    "named": IntegrityError("INSERT secret", {}, broken(psycopg.errors.UniqueViolation, "uq_berth")),
+    "other": IntegrityError("INSERT secret", {}, broken(psycopg.errors.UniqueViolation, "uq_other")),
+    "overlap": IntegrityError("INSERT secret", {}, broken(psycopg.errors.ExclusionViolation, None)),
+    "under": broken(psycopg.errors.UniqueViolation, "uq_berth"),
+    "race": OperationalError("UPDATE secret", {}, psycopg.errors.SerializationFailure("secret")),
+    "deadlock": OperationalError("UPDATE secret", {}, psycopg.errors.DeadlockDetected("secret")),
+    "token": BadTokenError(),
+    "anonymous": UnauthorizedError(),
+    "scope": ForbiddenError(),
     "foreign": IntegrityError("INSERT secret", {}, ForeignKeyError("secret")),
     "bug": RuntimeError("secret"),
 }
@@ -38,7 +70,7 @@ ERRORS: dict[str, Exception] = {
 
 def ship() -> FastAPI:
     app = FastAPI()
-    problems.install(app)
+    problems.install(app, conflicts={"uq_berth": TakenError})
     app.add_middleware(BodyLimitMiddleware, max_bytes=100)
 
     @app.get("/raise/{which}")
@@ -67,6 +99,15 @@ async def request(method: str, path: str, **more: object) -> Response:
         ("down", 503, "The database cannot take this request now; try again shortly.", "1"),
         ("cut", 503, "The database cannot take this request now; try again shortly.", "1"),
         ("unique", 409, "This contradicts what is already stored.", None),
+        ("named", 409, "The berth is taken.", None),
+        ("other", 409, "This contradicts what is already stored.", None),
+        ("overlap", 409, "This contradicts what is already stored.", None),
+        ("under", 409, "The berth is taken.", None),
+        ("race", 503, "The database cannot take this request now; try again shortly.", "1"),
+        ("deadlock", 503, "The database cannot take this request now; try again shortly.", "1"),
+        ("token", 401, "The bearer token is not valid here.", None),
+        ("anonymous", 401, "This needs a bearer token.", None),
+        ("scope", 403, "The bearer token does not allow this.", None),
         ("foreign", 500, None, None),
         ("bug", 500, None, None),
     ],
@@ -80,6 +121,14 @@ async def test_each_error_has_its_answer_and_tells_no_more(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == "r-1"
     assert "secret" not in answer.text
+
+
+async def test_a_500_is_generic_and_its_log_line_has_the_requests_id() -> None:
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        answer = await request("GET", "/raise/bug", headers={"x-request-id": "r-7"})
+    assert answer.json() == {"title": "Internal Server Error", "status": 500}
+    (failed,) = [line for line in lines if line["event"] == "request failed"]
+    assert (failed["log_level"], failed["request_id"], failed["exc_info"]) == ("error", "r-7", True)
 
 
 async def test_a_validation_error_names_the_place_and_not_the_input() -> None:

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from plimsoll_runtime.errors import SettingsError
 from plimsoll_runtime.settings import DatabaseUrl, Settings
 from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 URL = "postgresql://app:s3cret@db.example:6432/captions?sslmode=require"
 
@@ -77,6 +81,19 @@ def test_it_is_frozen() -> None:
     settings = Settings(database_url=DatabaseUrl(URL))
     with pytest.raises(ValidationError):
         settings.db_pool_size = 99  # type: ignore[misc] # mypy knows it too
+
+
+def test_a_file_is_read_in_development_only_and_yields_to_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(f"DATABASE_URL={URL}\nDB_POOL_SIZE=3\nPORT=9\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="DATABASE_URL is not set"):
+        Settings.load()
+    monkeypatch.setenv("PLIMSOLL_DEV", "1")
+    monkeypatch.setenv("PORT", "8001")
+    settings = Settings.load()
+    assert (settings.database_url.where, settings.db_pool_size, settings.port) == ("db.example:6432/captions", 3, 8001)
 
 
 def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:

@@ -1,40 +1,56 @@
 """/jobs: a slide goes in, its text comes out when a worker has read it."""
 
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Response, UploadFile, status
+from fastapi import File, Response, UploadFile, status
 from fastapi.concurrency import run_in_threadpool
 from plimsoll_runtime.engine import driver_connection
 from plimsoll_runtime.jobs import ledger
+from plimsoll_runtime.problems import documented
+from sqlalchemy import select
 
 from captions import slides
-from captions.deps import Session
+from captions.deps import CurrentUser, Once, Session
 from captions.errors import SlideTooLargeError, UnknownJobError
 from captions.models import JobAccepted, JobResult, JobView
+from captions.routes import ONCE, resource
 from captions.tables import Slide
-from captions.worker import READ_SLIDE
+from captions.worker import READ_SLIDE, SlideInput
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = resource("jobs")
 
 
-@router.post("", status_code=status.HTTP_202_ACCEPTED)
-async def create(file: Annotated[UploadFile, File()], session: Session, response: Response) -> JobAccepted:
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[Once],
+    responses=ONCE | documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+)
+async def create(
+    file: Annotated[UploadFile, File()], user: CurrentUser, session: Session, response: Response
+) -> JobAccepted:
     """Store the slide and its job in one transaction: neither is ever there without the other."""
     if file.size is None or file.size > slides.MAX_BYTES:
         raise SlideTooLargeError
     media_type = await run_in_threadpool(slides.media_type, file.file)
     await file.seek(0)
     content = await file.read()
-    job = await ledger.enqueue(await driver_connection(session), READ_SLIDE, input={"media_type": media_type})
-    session.add(Slide(job_id=job, media_type=media_type, content=content))
+    job = await ledger.enqueue(
+        await driver_connection(session), READ_SLIDE, input=SlideInput(media_type=media_type).model_dump()
+    )
+    session.add(Slide(job_id=job, media_type=media_type, content=content, owner=user.subject))
     response.headers["location"] = f"{router.prefix}/{job}"
     return JobAccepted(job_id=job, status=ledger.JobStatus.QUEUED)
 
 
-@router.get("/{job_id}")
-async def read(job_id: UUID, session: Session) -> JobView:
-    """How far the job has come, and its result or error at the end."""
+@router.get("/{job_id}", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY))
+async def read(job_id: UUID, user: CurrentUser, session: Session) -> JobView:
+    """How far the job has come, and its result or error at the end. To anyone but its owner it does not exist."""
+    owned = select(Slide.job_id).where(Slide.job_id == job_id, Slide.owner == user.subject)
+    if await session.scalar(owned) is None:
+        raise UnknownJobError
     state = await ledger.status(await driver_connection(session), job_id)
     if state is None:
         raise UnknownJobError

@@ -1,21 +1,29 @@
 """/reports: viewers' reports of caption mistakes. Sent = acknowledged = stored: the load tests count on it."""
 
+from http import HTTPStatus
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import status
+from plimsoll_runtime.incoming import Received
+from plimsoll_runtime.problems import documented
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from captions.deps import Session
 from captions.errors import DuplicateReportError, UnknownReportError
 from captions.models import Count, ReportIn, ReportView
+from captions.routes import resource
 from captions.tables import Report
 
-router = APIRouter(prefix="/reports", tags=["reports"])
+router = resource("reports")
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def create(report: ReportIn, session: Session) -> ReportView:
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses=documented(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+async def create(report: Received[ReportIn], session: Session) -> ReportView:
     """Store a report once; the same id again is refused."""
     values = {"id": report.report_id, "text": report.text}
     stored = await session.scalar(insert(Report).values(values).on_conflict_do_nothing().returning(Report))
@@ -30,7 +38,7 @@ async def count(session: Session) -> Count:
     return Count(count=await session.scalar(select(func.count()).select_from(Report)) or 0)
 
 
-@router.get("/{report_id}")
+@router.get("/{report_id}", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY))
 async def read(report_id: UUID, session: Session) -> ReportView:
     """One report."""
     stored = await session.get(Report, report_id)

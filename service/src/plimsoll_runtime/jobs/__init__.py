@@ -15,6 +15,6 @@ carries its lease: the token of one attempt. Who has lost the lease writes nothi
            (read as running while a step is taken or once one is done, otherwise as queued)
 
 The flow: an app ``enqueue``s with its own transaction (``ledger``) -> a ``worker`` claims -> an ``attempt`` keeps the
-lease while the step runs in a ``child`` -> the ledger. ``model`` declares jobs; ``sql/schema.sql`` is applied by the
-app's own migrations.
+lease while the step runs in a ``child`` -> the ledger. ``model`` declares jobs, ``gate`` checks what goes into them;
+``sql/schema.sql`` is applied by the app's own migrations.
 """

@@ -20,6 +20,7 @@ import psycopg_pool
 import structlog
 
 from plimsoll_runtime.jobs import ledger
+from plimsoll_runtime.jobs.gate import check
 from plimsoll_runtime.jobs.model import PermanentError, StepInput
 from plimsoll_runtime.jobs.process import Child, StepError
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from plimsoll_runtime.jobs.ledger import Claim
-    from plimsoll_runtime.jobs.model import Json, Step
+    from plimsoll_runtime.jobs.model import JobKind, Json, Step
 
 UNREACHABLE: Final = (
     psycopg.OperationalError,
@@ -66,6 +67,7 @@ class Attempt:
 
     Args:
         claim: what was claimed.
+        kind: of the job.
         step: how to run it.
         pool: the worker's connections; one is held only while a statement runs.
         lease: how long each beat keeps the step.
@@ -77,11 +79,13 @@ class Attempt:
         claim: Claim,
         step: Step,
         *,
+        kind: JobKind,
         pool: psycopg_pool.AsyncConnectionPool[Any],
         lease: timedelta,
         taken_at: float,
     ) -> None:
         self._claim = claim
+        self._kind = kind
         self._step = step
         self._pool = pool
         self._lease = lease
@@ -114,6 +118,7 @@ class Attempt:
         payload = b""
         if self._handing_back:
             raise asyncio.CancelledError
+        check(self._kind, self._claim.input)
         if self._step.load is not None:
             async with self._pool.connection() as connection:
                 payload = await self._step.load(connection, self._claim.job)

@@ -16,6 +16,8 @@ from uuid import uuid4
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from plimsoll_runtime.jobs.gate import check
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
@@ -92,7 +94,12 @@ class Claim(Held):
 
 
 async def enqueue(connection: AsyncConnection[Any], kind: JobKind, *, input: Json) -> UUID:  # noqa: A002 - the job's word
-    """Write a job and its steps in the caller's transaction; workers hear of it when that commits."""
+    """Write a job and its steps in the caller's transaction; workers hear of it when that commits.
+
+    Raises:
+        JobInputError: the input does not fit the kind's model.
+    """
+    check(kind, input)
     job = uuid4()
     steps = [{"name": s.name, "needs": s.needs, "max_attempts": s.max_attempts} for s in kind.steps]
     await connection.execute(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import AsyncConnection
+    from pydantic import BaseModel
 
 Json: TypeAlias = Mapping[str, Any]
 """What goes in and comes out of a step: an object that JSON can hold."""
@@ -83,12 +84,18 @@ class Step:
 class JobKind:
     """A job's name and its steps; the result of the one that no other needs is the job's.
 
+    Attributes:
+        name: unique in the database.
+        steps: what it is made of, each after those that it needs.
+        input: what its input must be, when it is enqueued and again before each step (``gate``); anything if none.
+
     Raises:
         ValueError: the steps are not such a graph.
     """
 
     name: str
     steps: tuple[Step, ...]
+    input: type[BaseModel] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -118,5 +125,5 @@ class Registry:
             (kind.name, step.name): step for kind in kinds for step in kind.steps
         }
         """By kind of job and name of step."""
-        self.kinds: frozenset[str] = frozenset(kind.name for kind in kinds)
-        """The kinds' names."""
+        self.kinds: Mapping[str, JobKind] = {kind.name: kind for kind in kinds}
+        """By name."""

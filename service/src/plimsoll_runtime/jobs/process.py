@@ -1,8 +1,8 @@
 """The worker's side of a step's child process (``child``): start it, feed it, listen to it, and be sure it is gone.
 
 The child leads a process group of its own, so that killing it takes along whatever it started. Its environment has no
-DATABASE_URL: a step could not open a connection that nobody counted even by accident. Its working and temporary
-directory is its attempt's own and goes with it.
+DATABASE_URL: a step could not open a connection that nobody counted even by accident. Nor has it the secret that signs
+tokens: what it reads comes from outside. Its working and temporary directory is its attempt's own and goes with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from plimsoll_runtime.jobs.model import Json, Run, StepInput
 
-WITHHELD: Final = frozenset({"DATABASE_URL"})
+WITHHELD: Final = frozenset({"DATABASE_URL", "PLIMSOLL_TOKEN_SECRET"})
 LINE_LIMIT: Final = 16 * 1024 * 1024
 """The longest result that a step may send, in bytes."""
 

@@ -138,7 +138,8 @@ class Worker:
 
     def _start(self, claim: Claim, *, taken_at: float) -> None:
         step = self._registry.steps[claim.kind, claim.step]
-        attempt = Attempt(claim, step, pool=self._pool, lease=self._lease, taken_at=taken_at)
+        kind = self._registry.kinds[claim.kind]
+        attempt = Attempt(claim, step, kind=kind, pool=self._pool, lease=self._lease, taken_at=taken_at)
         task = asyncio.create_task(self._see_through(claim, attempt))
         self._attempts[task] = attempt
         task.add_done_callback(self._ended)

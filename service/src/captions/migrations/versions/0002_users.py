@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 revision = "0002"
 down_revision = "0001"
@@ -26,6 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop what it added, and the users with it."""
-    op.drop_column("slide", "owner")
-    op.drop_table("account")
+    """Refuse: it would forget the users. An older image works on this schema as it is."""
+    raise CommandError("0002 is not taken back: roll back the image, not the schema (docs/explanation/migrations.md)")
