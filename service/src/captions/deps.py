@@ -1,10 +1,13 @@
 """What handlers depend on, as Annotated aliases; tests replace the functions by ``dependency_overrides``."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from plimsoll_runtime import idempotency
+from plimsoll_runtime.engine import driver_connection
 from plimsoll_runtime.errors import ForbiddenError, UnauthorizedError
 from plimsoll_runtime.tokens import Principal
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,6 +43,18 @@ Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
 
 CurrentUser = Annotated[Principal, Depends(current_user)]
 """A handler that asks for it answers nobody without a valid token."""
+
+
+async def claim_key(request: Request, session: Session, user: CurrentUser, key: idempotency.Key = None) -> None:
+    """Where the client sends an Idempotency-Key, do what it asks for once, in the handler's own transaction."""
+    if key is not None:
+        lifetime = timedelta(seconds=request.state.settings.plimsoll_idempotency_seconds)
+        connection = await driver_connection(session)
+        await idempotency.claim(request, connection, owner=user.subject, key=key, lifetime=lifetime)
+
+
+Once = Depends(claim_key, scope="function")
+"""For ``dependencies=`` of a POST."""
 
 
 async def administrator(user: CurrentUser) -> Principal:

@@ -61,7 +61,7 @@ def migrate(settings: MigrationSettings) -> None:
     """
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(settings.database_url.reveal(), **connect_arguments(settings)),
+        creator=lambda: psycopg.connect(settings.database_url.reveal(), **connect_arguments(settings, bounded=False)),
         poolclass=NullPool,
     )
     with _connect(engine, settings) as connection:

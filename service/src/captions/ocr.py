@@ -6,15 +6,42 @@ import subprocess
 from io import BytesIO
 from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageOps
+from plimsoll_runtime.errors import StartError
 from plimsoll_runtime.jobs.model import PermanentError
 
 if TYPE_CHECKING:
     from plimsoll_runtime.jobs.model import Json, StepInput
 
+LANGUAGE: Final = "eng"
+INSTALL: Final = "apt-get install tesseract-ocr tesseract-ocr-eng, or use the service's image"
+READY_SECONDS: Final = 30
+
 Image.MAX_IMAGE_PIXELS = None  # the upload was measured when it was taken
+
+
+def ready() -> None:
+    """Look once, before any job is taken, for the program and the language that every slide needs.
+
+    Raises:
+        StartError: one of them is not installed.
+    """
+    try:
+        said = subprocess.run(
+            ["tesseract", "--list-langs"],  # noqa: S607 - where it lies differs by base image
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
+            timeout=READY_SECONDS,
+        )
+    except FileNotFoundError:
+        raise StartError(f"tesseract is not installed: {INSTALL}") from None
+    except (subprocess.SubprocessError, OSError) as error:
+        raise StartError(f"tesseract does not run: {error}") from None
+    if LANGUAGE not in said.stdout.split():
+        raise StartError(f"tesseract does not know the language {LANGUAGE!r}: {INSTALL}")
 
 
 def recognise(step: StepInput) -> Json:
@@ -32,7 +59,7 @@ def recognise(step: StepInput) -> Json:
         raise PermanentError(f"the image is damaged: {error}") from error
     step.report(0.1)
     done = subprocess.run(  # noqa: S603 - a fixed command line
-        ["tesseract", str(page), "stdout", "-l", "eng"],  # noqa: S607 - where it lies differs by base image
+        ["tesseract", str(page), "stdout", "-l", LANGUAGE],  # noqa: S607 - where it lies differs by base image
         env=dict(environ) | {"OMP_THREAD_LIMIT": "1"},
         capture_output=True,
         check=False,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from plimsoll_runtime.incoming import Incoming
 from plimsoll_runtime.jobs.model import JobKind, PermanentError, Registry, Step
 
-from captions.ocr import recognise
+from captions.mail import deliver
+from captions.ocr import ready, recognise
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from psycopg import AsyncConnection
 
 
@@ -19,6 +19,13 @@ class SlideInput(Incoming):
     """What the job is told of its slide."""
 
     media_type: str
+
+
+class WelcomeInput(Incoming):
+    """Whom to welcome."""
+
+    user_id: UUID
+    email: str
 
 
 async def slide_of(connection: AsyncConnection[Any], job: UUID) -> bytes:
@@ -36,4 +43,8 @@ READ_SLIDE: Final = JobKind(
     input=SlideInput,
 )
 
-jobs = Registry(READ_SLIDE)
+WELCOME_MAIL: Final = JobKind(
+    "captions.welcome_mail", (Step("deliver", run=deliver, timeout_seconds=60),), input=WelcomeInput
+)
+
+jobs = Registry(READ_SLIDE, WELCOME_MAIL, ready=ready)

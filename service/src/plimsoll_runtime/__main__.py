@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"plimsoll_runtime: {error}", file=sys.stderr)  # noqa: T201 - one sentence to a person, not a log line
         if isinstance(error, SettingsError):
             return Exit.USAGE
-        traceback.print_exception(error.__cause__)  # it is the app's own code that failed
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)  # it is the app's own code that failed
         return Exit.NOT_STARTED
 
 

@@ -113,8 +113,9 @@ class _Lifespan:
         try:
             async with self._patience:
                 await app(scope, self.receive, self.send)
-        except TimeoutError:
-            if not self._patience.expired():
+        except Exception as error:
+            if not isinstance(error, TimeoutError) or not self._patience.expired():
+                self._drain.failure = error
                 raise
             if not self._answered:
                 await self.send({"type": f"lifespan.{self._stage}.failed", "message": f"{self._stage} was cancelled"})

@@ -49,6 +49,7 @@ class Drain:
 
     Attributes:
         cut: how many requests the deadline has cut (``deadlines``).
+        failure: what the app's lifespan raised (``deadlines``).
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,6 +60,7 @@ class Drain:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
         self.cut = 0
+        self.failure: Exception | None = None
 
     @property
     def phase(self) -> Phase:

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-from plimsoll_runtime.connecting import connect_arguments
+from plimsoll_runtime.connecting import advice, connect_arguments
+from plimsoll_runtime.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +50,7 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
         async_creator=connect,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
-        pool_timeout=settings.pool_timeout_seconds,
+        pool_timeout=Timeouts.of(settings).pool,
         pool_pre_ping=True,
         pool_recycle=RECYCLE_SECONDS,
         hide_parameters=True,
@@ -69,7 +70,10 @@ async def _warm(engine: AsyncEngine, *, connections: int) -> None:
             for _ in range(connections):
                 opened.append(await engine.connect())  # noqa: PERF401 - what is open counts when one fails
     except (TimeoutError, OSError, psycopg.Error, SQLAlchemyError) as error:
-        await log.awarning("the pool is not open yet", opened=len(opened), of=connections, error=type(error).__name__)
+        how = {"opened": len(opened), "of": connections, "error": type(error).__name__}
+        if said := advice(error):
+            how["advice"] = said
+        await log.awarning("the pool is not open yet", **how)
     for each in opened:
         await each.close()
 

@@ -3,7 +3,11 @@
     PlimsollError
     ├── SettingsError         the environment breaks the contract; said in one sentence, exit code 2
     ├── TargetError           the app or registry cannot be imported; exit code 3
+    ├── StartError            the app, or what a worker needs, does not start; exit code 3
     └── ServiceError          a request that cannot be served; carries its HTTP status
+        ├── BadRequestError         400
+
+
         ├── UnauthorizedError       401, with WWW-Authenticate
         │   └── BadTokenError           401, saying that it is the token
         ├── ForbiddenError          403, with WWW-Authenticate
@@ -12,7 +16,9 @@
         ├── TooLargeError           413
         ├── UnsupportedMediaError   415
         ├── UnprocessableError      422
+        ├── TooManyRequestsError    429, with Retry-After
         └── BusyError               503, with Retry-After
+            └── TooLateError            503, for a request that was given up
 
 A service derives its own errors from these; a class's docstring is its default sentence. They are Starlette's
 HTTPExceptions too, since FastAPI lets only those pass when they are raised while it reads a body (``limits``).
@@ -43,19 +49,29 @@ class TargetError(PlimsollError):
     """What the process should run cannot be imported."""
 
 
+class StartError(PlimsollError):
+    """What the process should run does not start."""
+
+
 class ServiceError(PlimsollError, HTTPException):
     """The request cannot be served."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     default_headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, detail: str | None = None) -> None:
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         HTTPException.__init__(
             self,
             status_code=self.status,
             detail=detail or inspect.cleandoc(type(self).__doc__ or self.status.phrase),
-            headers=self.default_headers,
+            headers={**self.default_headers, **(headers or {})},
         )
+
+
+class BadRequestError(ServiceError):
+    """The request cannot be understood."""
+
+    status = HTTPStatus.BAD_REQUEST
 
 
 class UnauthorizedError(ServiceError):
@@ -108,8 +124,19 @@ class UnprocessableError(ServiceError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class TooManyRequestsError(ServiceError):
+    """Too many requests at a time."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    default_headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
+
+
 class BusyError(ServiceError):
     """The service cannot take this request at the moment; try again shortly."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     default_headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
+
+
+class TooLateError(BusyError):
+    """The request took too long and was given up; it may or may not have taken effect."""

@@ -8,7 +8,7 @@ kube-proxy's fallback to serving-but-terminating endpoints, the only ones left w
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.responses import JSONResponse
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from plimsoll_runtime.drain import Drain
+
+PROBES: Final = frozenset({"/healthz", "/readyz"})
 
 
 class HealthMiddleware:
@@ -29,10 +31,14 @@ class HealthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on."""
-        if scope["type"] != "http" or scope["path"] not in {"/healthz", "/readyz"}:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # the kubelet asks past the proxy
+        if path not in PROBES:
             await self._app(scope, receive, send)
             return
         phase = self._drain.phase
-        unready = scope["path"] == "/readyz" and phase is Phase.STARTING
+        unready = path == "/readyz" and phase is Phase.STARTING
         status = HTTPStatus.SERVICE_UNAVAILABLE if unready else HTTPStatus.OK
         await JSONResponse({"phase": phase.value}, status_code=status)(scope, receive, send)

@@ -21,7 +21,9 @@ from typing_extensions import override
 
 from plimsoll_runtime.contract import settle, wrap
 from plimsoll_runtime.drain import Drain, Phase
+from plimsoll_runtime.errors import PlimsollError, StartError
 from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave, leave_after
+from plimsoll_runtime.protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -36,16 +38,25 @@ KEEP_ALIVE_SECONDS: Final = 75
 
 
 def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
-    """Serve an app on a bound socket until a signal says otherwise; returns the exit code."""
+    """Serve an app on a bound socket until a signal says otherwise; returns the exit code.
+
+    Proxies: uvicorn believes X-Forwarded-For and X-Forwarded-Proto from the addresses in FORWARDED_ALLOW_IPS, which it
+    reads itself, and from nobody else.
+
+    Raises:
+        StartError: the app's lifespan failed; its sentence says how, the log has the traceback.
+    """
     drain = Drain(seconds=settings.plimsoll_drain_seconds)
     config = uvicorn.Config(
         wrap(app, drain=drain, lifespan_seconds=settings.plimsoll_lifespan_seconds),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        root_path=settings.plimsoll_root_path,
+        limit_concurrency=settings.plimsoll_max_connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.plimsoll_request_deadline_seconds),
     )
@@ -53,8 +64,17 @@ def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
     try:
         server.run(sockets=[listener])
     except SystemExit:  # uvicorn's word for an app that did not start
-        return Exit.TERMINATED if drain.leaving else Exit.NOT_STARTED
+        listener.close()
+        if drain.leaving:
+            return Exit.TERMINATED
+        raise StartError(f"the app did not start: {_said(drain.failure)}") from None
     return server.exit
+
+
+def _said(error: BaseException | None) -> str:
+    """One line: ours as they are, others with their kind."""
+    line = " ".join(str(error).split())
+    return line if isinstance(error, PlimsollError) else f"{type(error).__name__}: {line}"
 
 
 class DrainingServer(uvicorn.Server):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -59,12 +59,25 @@ class DatabaseUrl:
         host, port = self._parts.get("host") or "localhost", self._parts.get("port") or 5432
         return f"{host}:{port}/{self._parts.get('dbname') or ''}"
 
+    @property
+    def options(self) -> str:
+        """Server settings that the URL itself asks for (``?options=-csearch_path%3Dapp``)."""
+        return str(self._parts.get("options") or "")
+
     def __repr__(self) -> str:
         return f"DatabaseUrl(***@{self.where})"
 
 
 def _database_url(value: object) -> object:
     return DatabaseUrl(value) if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Origin: TypeAlias = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")]
+"""By name: a * is not one."""
 
 
 class Environment(BaseSettings):
@@ -121,6 +134,27 @@ class Settings(ShutdownSettings):
     pgappname: str = "plimsoll"
     """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""
 
+    plimsoll_server_timeouts: bool = True
+    """Whether connections ask the server for their timeouts (``timeouts``); false behind a pooler that refuses it."""
+
+    plimsoll_max_connections: Annotated[int, Field(ge=1)] = 4096
+    """Web: clients' connections to one process; who comes beyond gets 503 at once. Probes are always answered."""
+
+    plimsoll_root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Web: the path prefix that a proxy has cut off, such as /captions."""
+
+    plimsoll_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = ()
+    """Web: pages that may call us from a browser, as https://app.example, separated by commas; none unless listed."""
+
+    plimsoll_rate_per_second: Annotated[float, Field(ge=0)] = 0
+    """Web: requests that one client address may make, per process and on average; 0 is no limit."""
+
+    plimsoll_rate_burst: Annotated[int, Field(ge=1)] = 50
+    """Web: how many of these at once."""
+
+    plimsoll_idempotency_seconds: Annotated[float, Field(gt=0)] = DAY
+    """Web: how long the answer to a POST with an Idempotency-Key is kept."""
+
     plimsoll_job_deadline_seconds: Annotated[float, Field(ge=0, le=DAY)] = 30
     """How long a worker goes on with the steps in its hands after SIGTERM, before it hands them back."""
 
@@ -132,11 +166,6 @@ class Settings(ShutdownSettings):
 
     plimsoll_job_concurrency: Annotated[int, Field(ge=1)] = 1
     """Steps that one worker process runs at a time."""
-
-    @property
-    def pool_timeout_seconds(self) -> float:
-        """How long a request waits for a connection: well within its deadline, so that 503 is an answer in time."""
-        return min(5.0, self.plimsoll_request_deadline_seconds / 3)
 
 
 def _sentence(error: ErrorDetails) -> str:

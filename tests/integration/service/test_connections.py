@@ -57,7 +57,7 @@ def test_a_database_that_is_away_holds_no_start_up_and_is_found_later(
 
 
 def test_an_exhausted_pool_is_503_within_the_deadline(serve: Callable[..., Web], database: Database) -> None:
-    web = serve(DB_POOL_SIZE="1", PLIMSOLL_REQUEST_DEADLINE_SECONDS="3")
+    web = serve(DB_POOL_SIZE="1", PLIMSOLL_REQUEST_DEADLINE_SECONDS="9")
     with psycopg.connect(database.url) as blocker, ThreadPoolExecutor(1) as other:
         blocker.execute("LOCK TABLE report")
         holding = other.submit(web.post, "/reports", json=report())

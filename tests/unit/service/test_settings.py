@@ -96,12 +96,6 @@ def test_a_file_is_read_in_development_only_and_yields_to_the_environment(
     assert (settings.database_url.where, settings.db_pool_size, settings.port) == ("db.example:6432/captions", 3, 8001)
 
 
-@pytest.mark.parametrize(("deadline", "timeout"), [(30, 5), (3, 1)])
-def test_a_request_stops_waiting_for_a_connection_within_its_deadline(deadline: float, timeout: float) -> None:
-    settings = Settings(database_url=DatabaseUrl(URL), plimsoll_request_deadline_seconds=deadline)
-    assert settings.pool_timeout_seconds == timeout
-
-
 def test_a_wrong_environment_is_exit_code_2_and_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "plimsoll_runtime", "serve", "captions.main:app"],

@@ -3,12 +3,19 @@
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
+from plimsoll_runtime.idempotency import IdempotentRoute
 from plimsoll_runtime.json_route import JsonRoute
 from plimsoll_runtime.problems import documented
 
 from captions.deps import current_user
 
-ANYWHERE = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
+ANYWHERE = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+ONCE = documented(HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""What an Idempotency-Key may lead to."""
+
+
+class Route(IdempotentRoute, JsonRoute):
+    """JSON is read by its model; an answer under an Idempotency-Key is kept."""
 
 
 def resource(name: str) -> APIRouter:
@@ -18,5 +25,5 @@ def resource(name: str) -> APIRouter:
         tags=[name],
         dependencies=[Depends(current_user)],
         responses=ANYWHERE,
-        route_class=JsonRoute,
+        route_class=Route,
     )

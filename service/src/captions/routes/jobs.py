@@ -12,10 +12,10 @@ from plimsoll_runtime.problems import documented
 from sqlalchemy import select
 
 from captions import slides
-from captions.deps import CurrentUser, Session
+from captions.deps import CurrentUser, Once, Session
 from captions.errors import SlideTooLargeError, UnknownJobError
 from captions.models import JobAccepted, JobResult, JobView
-from captions.routes import resource
+from captions.routes import ONCE, resource
 from captions.tables import Slide
 from captions.worker import READ_SLIDE, SlideInput
 
@@ -25,12 +25,8 @@ router = resource("jobs")
 @router.post(
     "",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=documented(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    ),
+    dependencies=[Once],
+    responses=ONCE | documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
 )
 async def create(
     file: Annotated[UploadFile, File()], user: CurrentUser, session: Session, response: Response

@@ -13,11 +13,12 @@ from plimsoll_runtime.paging import Page, Position
 from plimsoll_runtime.problems import documented
 from sqlalchemy import select
 
-from captions.deps import ADMIN, Administrator, CurrentUser, Session
+from captions.deps import ADMIN, Administrator, CurrentUser, Once, Session
 from captions.errors import NoUserYetError, UnknownUserError
 from captions.models import UserIn, UserPage, UserPatch, UserView
-from captions.routes import resource
+from captions.routes import ONCE, resource
 from captions.tables import Account
+from captions.welcome import welcome
 
 router = resource("users")
 me = resource("me")
@@ -46,12 +47,13 @@ Named = Annotated[Account, Depends(of_id, scope="function")]
 Mine = Annotated[Account, Depends(of_token, scope="function")]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=WRITES)
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Once], responses=WRITES | ONCE)
 async def create(new: Received[UserIn], user: CurrentUser, session: Session, response: Response) -> UserView:
-    """Make the caller's user. A broken constraint says what it is in conflict with (``errors.CONFLICTS``)."""
+    """Make the caller's user, and promise them a mail. A broken constraint says which (``errors.CONFLICTS``)."""
     account = Account(id=uuid4(), subject=user.subject, email=new.email, name=new.name, age=new.age)
     session.add(account)
     await session.flush()
+    await welcome(session, user_id=account.id, email=account.email)
     response.headers["location"] = f"{router.prefix}/{account.id}"
     return _view(account)
 

@@ -111,9 +111,16 @@ class JobKind:
 
 
 class Registry:
-    """The steps that a worker takes; it leaves others, such as a newer version's, to those who know them."""
+    """The steps that a worker takes; it leaves others, such as a newer version's, to those who know them.
 
-    def __init__(self, *kinds: JobKind) -> None:
+    Args:
+        kinds: what it knows.
+        ready: called once in each worker process before it takes anything. What a step cannot do without, such as a
+            program or a model, is looked for here; ``StartError`` carries the sentence that says what is missing.
+    """
+
+    def __init__(self, *kinds: JobKind, ready: Callable[[], object] | None = None) -> None:
+        self.ready = ready
         self.steps: Mapping[tuple[str, str], Step] = {
             (kind.name, step.name): step for kind in kinds for step in kind.steps
         }

@@ -37,7 +37,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def work(registry: Registry, *, settings: Settings) -> int:
-    """Run a registry's jobs until a signal; returns the exit code."""
+    """Run a registry's jobs until a signal; returns the exit code.
+
+    Raises:
+        StartError: something that the steps need is not there.
+    """
+    if registry.ready is not None:
+        registry.ready()
     worker = Worker(registry, settings=settings)
 
     async def run() -> None:
