@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from fastapi import FastAPI
-from plimsoll_runtime import problems
+from plimsoll_runtime import problems, telemetry
 from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.limits import BodyLimitMiddleware
 from plimsoll_runtime.settings import Settings, get_settings
@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with open_engine(settings or get_settings()) as engine:
             yield {"sessions": async_sessionmaker(engine, expire_on_commit=False)}
 
-    app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan)
+    app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan, telemetry=telemetry.FASTAPI)
     problems.install(app)
     app.add_middleware(BodyLimitMiddleware, max_bytes=MAX_BYTES + MULTIPART_OVERHEAD)
     app.include_router(jobs.router)

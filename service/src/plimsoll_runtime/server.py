@@ -39,7 +39,7 @@ def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
     """Serve an app on a bound socket until a signal says otherwise; returns the exit code."""
     drain = Drain(seconds=settings.plimsoll_drain_seconds)
     config = uvicorn.Config(
-        wrap(app, drain=drain, lifespan_seconds=settings.plimsoll_lifespan_seconds),
+        wrap(app, drain=drain, settings=settings, tell_metrics=not settings.plimsoll_metrics_port),
         loop="uvloop",
         http="httptools",
         lifespan="on",

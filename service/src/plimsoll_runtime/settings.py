@@ -66,7 +66,7 @@ def _database_url(value: object) -> object:
 
 
 class ShutdownSettings(BaseSettings):
-    """The part of the contract that says how to leave; all that ``adopt`` reads."""
+    """The part of the contract that says how to leave, and what to notice until then; all that ``adopt`` reads."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", arbitrary_types_allowed=True, hide_input_in_errors=True
@@ -80,6 +80,9 @@ class ShutdownSettings(BaseSettings):
 
     plimsoll_lifespan_seconds: Annotated[float, Field(gt=0, le=DAY)] = 5
     """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
+
+    plimsoll_stall_seconds: Annotated[float, Field(ge=0, le=DAY)] = 0.25
+    """How long a handler may block the event loop before it is named in log and metrics; 0 switches the watch off."""
 
     @classmethod
     def load(cls) -> Self:
@@ -111,6 +114,9 @@ class Settings(ShutdownSettings):
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Where the web process listens; 0 lets the kernel choose."""
+
+    plimsoll_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where Prometheus is answered. 0: beside the app, at /metrics; for a worker, which has no port: nowhere."""
 
     pgappname: str = "plimsoll"
     """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""
