@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 REQUESTS: Final = "plimsoll_runtime.access"
 """The logger of the one line that each request has."""
 
+TALKATIVE: Final = ("httpx", "httpx2")
+"""Libraries that tell every URL they ask, queries included, at the level INFO; ``outgoing`` has a span for each."""
+
 _log = structlog.stdlib.get_logger(REQUESTS)
 _logger = logging.getLogger(REQUESTS)
 
@@ -60,6 +63,8 @@ def configure(*, level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def request(ids: Ids, *, method: str, route: str, status: int, seconds: float, error_type: str | None) -> None:

@@ -23,7 +23,7 @@ from plimsoll_runtime import metrics
 from plimsoll_runtime.correlation import route_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 UNKNOWN: Final = "unknown"
@@ -67,10 +67,12 @@ class Watchdog:
 
     Args:
         seconds: how long the loop may be silent; 0 switches the watchdog off.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, *, seconds: float) -> None:
+    def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
+        self._clock = clock
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -86,13 +88,13 @@ class Watchdog:
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         while not self._stopped.wait(self._seconds / 2):
             alive = threading.Event()
-            asked_at = time.monotonic()
+            asked_at = self._clock()
             try:
                 loop.call_soon_threadsafe(alive.set)
             except RuntimeError:  # the loop is closed
                 return
             on_time = alive.wait(self._seconds)
-            late = time.monotonic() - asked_at
+            late = self._clock() - asked_at
             if on_time and late < self._seconds:
                 continue
             culprit = _unknown() if on_time else find(_stack(thread))
@@ -100,7 +102,7 @@ class Watchdog:
             log.warning("event loop blocked", **culprit._asdict(), seconds=round(late, 3))
             while not (alive.wait(self._seconds) or self._stopped.is_set() or loop.is_closed()):
                 pass
-            late = time.monotonic() - asked_at
+            late = self._clock() - asked_at
             metrics.LOOP_STALL_SECONDS.labels(culprit.handler).inc(late)
             log.warning("event loop free again", handler=culprit.handler, seconds=round(late, 3))
 
