@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from plimsoll_runtime import logs, metrics
-from plimsoll_runtime.correlation import CURRENT, REQUEST_ID, Ids, ids_of, route_of, traced_as
+from plimsoll_runtime.correlation import CURRENT, REQUEST_ID, ids_of, route_of, tie
 from plimsoll_runtime.failures import kind
 from plimsoll_runtime.problems import ERROR_TYPE, problem
 
@@ -42,15 +42,15 @@ class RequestLogMiddleware:
             return
         began = perf_counter()
         ids = ids_of(scope["headers"])
-        trace_id = ids.trace_id
+        told = ids
         status = 0
         complete = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, complete, trace_id
+            nonlocal status, complete, told
             if message["type"] == "http.response.start":
                 status = message["status"]
-                trace_id = traced_as(ids) or trace_id  # here the trace is open still
+                told = tie(ids)
                 taken = f"{(perf_counter() - began) * 1000:.1f}".encode()
                 about = ((REQUEST_ID, ids.request_id.encode()), (RESPONSE_TIME, taken))
                 message["headers"] = [*message.get("headers", ()), *about]
@@ -79,6 +79,5 @@ class RequestLogMiddleware:
             status = int(status) or 500  # what uvicorn answers when an app does not
             error_type = error_type or scope.get(ERROR_TYPE)
             metrics.count_request(method=method, route=route, status=status, seconds=seconds)
-            told = Ids(ids.request_id, trace_id)
             logs.request(told, method=method, route=route, status=status, seconds=seconds, error_type=error_type)
             CURRENT.reset(token)

@@ -44,15 +44,16 @@ CURRENT: Final[ContextVar[Ids | None]] = ContextVar("plimsoll_request", default=
 
 
 def ids_of(headers: Iterable[tuple[bytes, bytes]]) -> Ids:
-    """What the client says it is, as far as that is well-formed; the rest is made up."""
+    """What the client says that it is, as far as that is well-formed; the rest is made up."""
     request_id = trace_id = ""
     for name, value in headers:
         if name == REQUEST_ID and SANE_ID.fullmatch(value):
             request_id = value.decode()
         elif name == TRACEPARENT and (parent := W3C.fullmatch(value)):
             trace_id = parent[1].decode()
-    # Not a uuid4: samplers look at the lower half of it, where a uuid has fixed bits.
-    trace_id = trace_id or f"{random.getrandbits(128):032x}"
+    # A trace may have begun around an adopted app. Not a uuid4: samplers look at the lower half of an id, where a
+    # uuid has fixed bits.
+    trace_id = trace_id or traced_as(None) or f"{random.getrandbits(128):032x}"
     return Ids(request_id or trace_id, trace_id)
 
 
@@ -62,6 +63,14 @@ def traced_as(ids: Ids | None) -> str | None:
     if context.is_valid:
         return f"{context.trace_id:032x}"
     return ids.trace_id if ids else None
+
+
+def tie(ids: Ids) -> Ids:
+    """Write the request's id into its trace, while that is open; gives what the request's line should say."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attribute("plimsoll.request_id", ids.request_id)
+    return Ids(ids.request_id, traced_as(ids) or ids.trace_id)
 
 
 def route_of(scope: Scope) -> str:

@@ -22,16 +22,27 @@ import structlog
 from opentelemetry import trace
 
 from plimsoll_runtime.correlation import CURRENT
+from plimsoll_runtime.health import METRICS, PROBES
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import Any
+
     from fastapi.telemetry import TelemetryConfig
     from opentelemetry.sdk.trace import TracerProvider
+
+
+def not_the_app(scope: MutableMapping[str, Any]) -> bool:
+    """Whether this is a probe or a scrape. In an adopted app FastAPI sees them before we answer them."""
+    return scope.get("path") in PROBES or scope.get("path") == METRICS
+
 
 FASTAPI: Final[TelemetryConfig] = {
     "auto_configure": False,
     "metrics": False,
     "logs": False,
     "operation_spans": False,
+    "exclude": not_the_app,
 }
 """For ``FastAPI(telemetry=FASTAPI)``: a span for each request, and nothing that is told elsewhere already.
 
@@ -96,13 +107,9 @@ def _provider() -> TracerProvider:
             return int(ids.trace_id, 16) if ids else super().generate_trace_id()
 
     class Discreet(SpanProcessor):
-        """Of a request's query the names stay, the values go; the request's id comes."""
+        """Of a request's query the names stay, the values go."""
 
         def on_start(self, span: Span, parent_context: object = None) -> None:  # noqa: ARG002 - the SDK's signature
-            ids = CURRENT.get()
-            if ids is None or span.kind is not trace.SpanKind.SERVER:
-                return
-            span.set_attribute("plimsoll.request_id", ids.request_id)
             if query := (span.attributes or {}).get("url.query"):
                 names = [(name, "REDACTED") for name, _ in parse_qsl(str(query), keep_blank_values=True)]
                 span.set_attribute("url.query", urlencode(names))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import psycopg.errors
@@ -153,7 +152,7 @@ def test_kind_place_and_cause_are_told(out: io.StringIO) -> None:
         except psycopg.Error as error:
             raise RuntimeError(NAME) from error
     except RuntimeError:
-        logging.getLogger("uvicorn.error").error("broken", exc_info=sys.exc_info())
+        logging.getLogger("uvicorn.error").exception("broken")
     said = out.getvalue()
     assert "psycopg.errors.UniqueViolation (23505)" in said
     assert "which was the cause of" in said
