@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from fastapi import FastAPI
-from plimsoll_runtime import headers, problems
+from plimsoll_runtime import headers, problems, telemetry
 from plimsoll_runtime.client import open_client
 from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.limits import BodyLimitMiddleware, RequestDeadlineMiddleware
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, tokens: TokenSettings | None = 
             stack = RateLimitMiddleware(stack, limit=limit)
         return stack
 
-    app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan)
+    app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan, telemetry=telemetry.FASTAPI)
     problems.install(app, conflicts=CONFLICTS)
     app.add_middleware(limited)
     headers.guard(app, origins=lambda: known().plimsoll_cors_origins)

@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--fd", type=int, help="a bound socket, lent by a supervisor")
     work = commands.add_parser("work", help="run the steps of durable jobs")
     work.add_argument("target", metavar="package.module:jobs")
+    for command in (serve, work):
+        command.add_argument("--supervised", action="store_true", help="one of several, given by their supervisor")
     return parser
 
 
@@ -70,6 +72,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
         return _supervise(arguments, settings, listener)
     from plimsoll_runtime.server import serve  # noqa: PLC0415 - a supervisor needs none of it
 
+    _tell_metrics(arguments, settings)
     return serve(_target(arguments.target), settings=settings, listener=listener)
 
 
@@ -78,7 +81,16 @@ def _work(arguments: argparse.Namespace, settings: Settings) -> int:
         return _supervise(arguments, settings, None)
     from plimsoll_runtime.jobs.worker import work  # noqa: PLC0415 - a supervisor needs none of it
 
+    _tell_metrics(arguments, settings)
     return work(_target(arguments.target), settings=settings)
+
+
+def _tell_metrics(arguments: argparse.Namespace, settings: Settings) -> None:
+    """On a port of their own, if they have one; of several processes it is their supervisor's."""
+    if settings.plimsoll_metrics_port and not arguments.supervised:
+        from plimsoll_runtime import metrics  # noqa: PLC0415 - as above
+
+        metrics.serve(settings.plimsoll_metrics_port)
 
 
 def _target(path: str) -> Any:  # noqa: ANN401 - an app or a registry; who uses it knows
@@ -113,7 +125,10 @@ def _supervise(arguments: argparse.Namespace, settings: Settings, listener: sock
     from plimsoll_runtime.supervisor import Supervisor  # noqa: PLC0415 - one process per pod needs none of it
 
     command = [arguments.command, arguments.target]
-    return Supervisor(command, count=settings.web_concurrency, listener=listener).run()
+    supervisor = Supervisor(
+        command, count=settings.web_concurrency, listener=listener, metrics_port=settings.plimsoll_metrics_port
+    )
+    return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -1,34 +1,36 @@
-"""One log line per request, and the id that ties every other line to it.
+"""Around each request: its ids, its log line, its place in the metrics, and an answer to what nobody caught.
 
-Wraps the whole app from outside (``contract.wrap``), so that the id is on every response, a bare 500 included.
+Wraps the whole app from outside (``contract.wrap``), so that the headers are on every response, a bare 500 included.
 uvicorn's own access log is off: it is written outside the request's context.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-import time
-import uuid
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from plimsoll_runtime.problems import problem
+from plimsoll_runtime import logs, metrics
+from plimsoll_runtime.correlation import CURRENT, REQUEST_ID, ids_of, route_of, tie
+from plimsoll_runtime.failures import kind
+from plimsoll_runtime.problems import ERROR_TYPE, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HEADER: Final = b"x-request-id"
-SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-"""An id that cannot forge a log line or a header."""
+RESPONSE_TIME: Final = b"x-response-time-ms"
+
+METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+"""Any other is told as _OTHER, as OpenTelemetry does: a client may make up as many as it likes."""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class RequestLogMiddleware:
-    """Pure ASGI: binds the request's id, writes its line, and turns what nobody caught into a bare 500."""
+    """Pure ASGI: as above. The time to an answer's first byte is a header, to its last byte in line and metrics."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,45 +40,44 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        began = perf_counter()
+        ids = ids_of(scope["headers"])
+        told = ids
         status = 0
         complete = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, complete
+            nonlocal status, complete, told
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), (HEADER, request_id.encode())]}
+                told = tie(ids)
+                taken = f"{(perf_counter() - began) * 1000:.1f}".encode()
+                about = ((REQUEST_ID, ids.request_id.encode()), (RESPONSE_TIME, taken))
+                message["headers"] = [*message.get("headers", ()), *about]
             elif message["type"] == "http.response.body":
                 complete = not message.get("more_body", False)
             await send(message)
 
-        began = time.perf_counter()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        token = CURRENT.set(ids)
+        error_type: str | None = None
         try:
             await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:
-            status = status or HTTPStatus.INTERNAL_SERVER_ERROR  # what uvicorn answers when an app cancels itself
+        except asyncio.CancelledError as error:
+            error_type = kind(error)
             raise
-        except Exception:
+        except Exception as error:
+            error_type = kind(error)
             log.exception("request failed")
             if not status:
                 await problem(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send_with_id)
             elif not complete:
                 raise  # the server must cut the connection: a truncated body may not look like a whole one
         finally:
-            log.info(
-                "request",
-                method=scope["method"],
-                route=getattr(scope.get("route"), "path", None) or scope["path"],
-                status=int(status),
-                duration_ms=round((time.perf_counter() - began) * 1000, 1),
-            )
-            structlog.contextvars.unbind_contextvars("request_id")
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == HEADER and SANE_ID.fullmatch(value):
-            return str(value, "ascii")
-    return uuid.uuid4().hex
+            seconds = perf_counter() - began
+            method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+            route = route_of(scope)
+            status = int(status) or 500  # what uvicorn answers when an app does not
+            error_type = error_type or scope.get(ERROR_TYPE)
+            metrics.count_request(method=method, route=route, status=status, seconds=seconds)
+            logs.request(told, method=method, route=route, status=status, seconds=seconds, error_type=error_type)
+            CURRENT.reset(token)

@@ -6,10 +6,10 @@ starts, so once the app has started its handler is taken over: SIGTERM begins th
 drain is over. The server behind that handler is asked to keep the request deadline where nothing else set one, as
 UvicornWorker does not.
 
-Reads PLIMSOLL_DRAIN_SECONDS, PLIMSOLL_REQUEST_DEADLINE_SECONDS and PLIMSOLL_LIFESPAN_SECONDS, and nothing else. Nobody
-drains who was not asked to: where PLIMSOLL_DRAIN_SECONDS is not set (a laptop, ``--reload``) a SIGTERM stops at once.
-Under a test client, or any server that is not uvicorn, signals stay untouched; under ``plimsoll_runtime serve`` the
-whole of it steps aside.
+Reads PLIMSOLL_DRAIN_SECONDS, PLIMSOLL_REQUEST_DEADLINE_SECONDS, PLIMSOLL_LIFESPAN_SECONDS, PLIMSOLL_STALL_SECONDS and
+OpenTelemetry's own (``telemetry``). Nobody drains who was not asked to: where PLIMSOLL_DRAIN_SECONDS is not set (a
+laptop, ``--reload``) a SIGTERM stops at once. Under a test client, or any server that is not uvicorn, signals stay
+untouched; under ``plimsoll_runtime serve`` the whole of it steps aside.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def adopt(app: Starlette, *, request_log: bool = False) -> None:
 
     Args:
         app: stays what it is to everyone who imports it.
-        request_log: also give each request an id and a log line, as our own server does (``access``).
+        request_log: also give each request an id, a log line and its place in the metrics, as our own server does
+            (``access``), and answer ``/metrics``.
     """
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: Adopted(build(), request_log=request_log)  # type: ignore[method-assign] # Starlette's one seam outside its error middleware
@@ -61,8 +62,9 @@ class Adopted:
         self._wrapped = wrap(
             app,
             drain=self._drain,
-            lifespan_seconds=self._settings.plimsoll_lifespan_seconds,
+            settings=self._settings,
             request_log=request_log,
+            tell_metrics=request_log,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

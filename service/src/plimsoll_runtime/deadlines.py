@@ -6,7 +6,8 @@ begun gets a 503 that asks to come back; a response that has begun is cut visibl
 
 Then the lifespan: the app closes its engine and clients only after every cut request has unwound, and within
 PLIMSOLL_LIFESPAN_SECONDS, all of that together; uvicorn would wait for ever. Whatever logs and prints have buffered is
-written before the server hears that the lifespan is over. A SIGTERM during the app's start-up cancels the start-up.
+written before the server hears that the lifespan is over, and traces are sent. A SIGTERM during the app's start-up
+cancels the start-up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from plimsoll_runtime import telemetry
+from plimsoll_runtime.correlation import route_of
 from plimsoll_runtime.exits import flush
 from plimsoll_runtime.problems import problem
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from plimsoll_runtime.drain import Drain
 
 FLUSH_SECONDS: Final = 1.0
-"""How long a log handler may block while it writes the rest."""
+"""How long a log handler may block while it writes the rest, and the least that traces get."""
 
 DETAIL: Final = "The server is stopping and did not finish this request; it may or may not have taken effect."
 
@@ -84,7 +87,7 @@ class DeadlineMiddleware:
                 raise  # the app's own doing: nobody cancelled this request
             self._drain.cut += 1
             client_saw = "all: its background task was cut" if complete else "a part" if started else "503"
-            log.warning("request cut", path=scope["path"], client_saw=client_saw)
+            log.warning("request cut", route=route_of(scope), client_saw=client_saw)
             if started:
                 raise  # the server must cut the connection: a truncated body may not look like a whole one
             task.uncancel()
@@ -143,12 +146,14 @@ class _Lifespan:
         """
         self._answered = True
         self._giving_up.cancel()
+        ends_at = self._patience.when()
         if not self._patience.expired():
             self._patience.reschedule(None)  # it was in time; what remains is ours
         elif self._stage == "shutdown":
             log.error("the app did not close in time", seconds=self._seconds)
         if self._stage == "shutdown":
-            await _flush()
+            left = ends_at - asyncio.get_running_loop().time() if ends_at else 0
+            await asyncio.gather(_flush(), telemetry.flush(seconds=max(left, FLUSH_SECONDS)))
         await self._send(message)
 
 

@@ -16,7 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from plimsoll_runtime.connecting import advice, connect_arguments
+from plimsoll_runtime.pool import MeasuredPool, measure
 from plimsoll_runtime.timeouts import Timeouts
+from plimsoll_runtime.tracing import TracedCursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,11 +45,14 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """
 
     async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(settings.database_url.reveal(), **connect_arguments(settings))
+        return await psycopg.AsyncConnection.connect(
+            settings.database_url.reveal(), cursor_factory=TracedCursor, **connect_arguments(settings)
+        )
 
     engine = create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,
+        poolclass=MeasuredPool,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_max_overflow,
         pool_timeout=Timeouts.of(settings).pool,
@@ -55,6 +60,7 @@ async def open_engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
         pool_recycle=RECYCLE_SECONDS,
         hide_parameters=True,
     )
+    measure(engine.sync_engine, limit=settings.db_pool_size + settings.db_max_overflow)
     try:
         await _warm(engine, connections=settings.db_pool_size)
         yield engine

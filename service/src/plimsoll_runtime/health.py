@@ -1,17 +1,21 @@
-"""Probes: answered before the app, the log and the pool, so that a probe can neither use up nor be starved by them.
+"""Probes and metrics: answered before the app, the log and the pool, and neither counted nor starved by them.
 
 ``/healthz`` says that the event loop turns. ``/readyz`` says that the app's lifespan has started, and goes on saying
 so during the drain: Kubernetes takes a terminating pod out of its endpoints by itself, and an unready one would lose
 kube-proxy's fallback to serving-but-terminating endpoints, the only ones left when a single replica moves.
+
+``/metrics`` is Prometheus' (``metrics``). It is put together in a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from plimsoll_runtime import metrics
 from plimsoll_runtime.drain import Phase
 
 if TYPE_CHECKING:
@@ -20,14 +24,22 @@ if TYPE_CHECKING:
     from plimsoll_runtime.drain import Drain
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
+METRICS: Final = "/metrics"
 
 
 class HealthMiddleware:
-    """Pure ASGI: answers the two probe paths, passes everything else on."""
+    """Pure ASGI: answers the probes' paths and Prometheus', passes everything else on.
 
-    def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
+    Args:
+        app: what is served.
+        drain: knows the phase.
+        tell_metrics: whether Prometheus is answered here.
+    """
+
+    def __init__(self, app: ASGIApp, *, drain: Drain, tell_metrics: bool) -> None:
         self._app = app
         self._drain = drain
+        self._answered = PROBES | {METRICS} if tell_metrics else PROBES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on."""
@@ -35,8 +47,12 @@ class HealthMiddleware:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))  # the kubelet asks past the proxy
-        if path not in PROBES:
+        if path not in self._answered:
             await self._app(scope, receive, send)
+            return
+        if path == METRICS:
+            text = await asyncio.to_thread(metrics.exposition)
+            await Response(text, media_type=metrics.CONTENT_TYPE)(scope, receive, send)
             return
         phase = self._drain.phase
         unready = path == "/readyz" and phase is Phase.STARTING

@@ -21,12 +21,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from plimsoll_runtime.errors import BusyError, ConflictError
+from plimsoll_runtime.failures import kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fastapi import FastAPI
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
 
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"
@@ -50,6 +51,9 @@ SCHEMA: Final = {
         },
     },
 }
+
+ERROR_TYPE: Final = "plimsoll.error_type"
+"""Where the scope tells ``access`` which error was answered."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -88,6 +92,18 @@ def install(app: FastAPI, *, conflicts: Mapping[str, type[ConflictError]] = Mapp
     for integrity in (IntegrityError, psycopg.IntegrityError):
         app.add_exception_handler(integrity, partial(_integrity, conflicts=conflicts))
     app.add_exception_handler(Exception, _unforeseen)
+    app.exception_handlers.update({error: _noted(handler) for error, handler in app.exception_handlers.items()})
+
+
+def _noted(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The same handler; the request's log line will name the error that it answered."""
+
+    async def note_and_answer(request: HTTPConnection, error: Exception) -> Response | None:
+        request.scope[ERROR_TYPE] = kind(error)
+        answer: Response | None = await handler(request, error)
+        return answer
+
+    return note_and_answer
 
 
 async def _http_exception(_: Request, error: Exception) -> Response:

@@ -48,7 +48,7 @@ def serve(app: ASGIApp, *, settings: Settings, listener: socket.socket) -> int:
     """
     drain = Drain(seconds=settings.plimsoll_drain_seconds)
     config = uvicorn.Config(
-        wrap(app, drain=drain, lifespan_seconds=settings.plimsoll_lifespan_seconds),
+        wrap(app, drain=drain, settings=settings, tell_metrics=not settings.plimsoll_metrics_port),
         loop="uvloop",
         http=BoundedProtocol,
         lifespan="on",

@@ -101,7 +101,7 @@ class Environment(BaseSettings):
 
 
 class ShutdownSettings(Environment):
-    """The part of the contract that says how to leave; all that ``adopt`` reads."""
+    """The part of the contract that says how to leave, and what to notice until then; all that ``adopt`` reads."""
 
     plimsoll_drain_seconds: Annotated[float, Field(ge=0, le=DAY)] = 5
     """How long to go on accepting after SIGTERM; 0 switches the drain off."""
@@ -111,6 +111,9 @@ class ShutdownSettings(Environment):
 
     plimsoll_lifespan_seconds: Annotated[float, Field(gt=0, le=DAY)] = 5
     """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
+
+    plimsoll_stall_seconds: Annotated[float, Field(ge=0, le=DAY)] = 0.25
+    """How long a handler may block the event loop before it is named in log and metrics; 0 switches the watch off."""
 
 
 class Settings(ShutdownSettings):
@@ -130,6 +133,9 @@ class Settings(ShutdownSettings):
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Where the web process listens; 0 lets the kernel choose."""
+
+    plimsoll_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where Prometheus is answered. 0: beside the app, at /metrics; for a worker, which has no port: nowhere."""
 
     pgappname: str = "plimsoll"
     """The pod's name: what pg_stat_activity calls our connections, so that the operator can count them."""

@@ -6,13 +6,18 @@ serves) and replaces a child that died. A child that ends within a minute of its
 told to go, the pod ends with that child's code (``exits``), and Kubernetes' own backoff takes over.
 
 Signals are blocked and waited for, not handled: nothing to race with, and as PID 1 none is lost.
+
+The children share a folder for their metrics, so that any of them answers Prometheus for all; where a port is given for
+that (PLIMSOLL_METRICS_PORT), the parent answers, since only one process can listen there.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 SETTLED_SECONDS: Final = 60.0
 """Longer than a throttled pod imports: what dies while it starts must end the pod, not be started for ever."""
 
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""What the client library calls it; ``metrics`` has the same name, but must not be imported yet."""
+
 AWAITED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 
 log = structlog.stdlib.get_logger(__name__)
@@ -39,6 +47,7 @@ class Supervisor:
         command: arguments to ``python -m plimsoll_runtime``.
         count: how many processes.
         listener: the socket they share, if they serve.
+        metrics_port: where to answer Prometheus for all of them; 0 for nowhere.
         settled_seconds: who has lived that long is replaced.
     """
 
@@ -48,11 +57,14 @@ class Supervisor:
         *,
         count: int,
         listener: socket.socket | None,
+        metrics_port: int = 0,
         settled_seconds: float = SETTLED_SECONDS,
     ) -> None:
         self._command = list(command)
         self._count = count
         self._listener = listener
+        self._metrics_port = metrics_port
+        self._folder: str | None = None
         self._settled_seconds = settled_seconds
         self._children: dict[int, float] = {}
         self._stopping = False
@@ -61,6 +73,30 @@ class Supervisor:
     def run(self) -> int:
         """Until the last child has ended; returns the exit code (``exits``)."""
         signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
+        try:
+            self._share_metrics()
+            return self._run()
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _share_metrics(self) -> None:
+        """Before any process imports what counts: it looks for the folder then, and only then."""
+        if FOLDER not in os.environ:
+            try:
+                self._folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="plimsoll-metrics-")
+            except OSError as error:
+                log.warning(  # and no more than that: requests are served without, too
+                    "no folder for metrics: each process tells of itself only; mount a writable TMPDIR or /tmp",
+                    error=error.strerror,
+                )
+                return
+        if self._metrics_port:
+            from plimsoll_runtime import metrics  # noqa: PLC0415 - after the folder, as above
+
+            metrics.serve(self._metrics_port)
+
+    def _run(self) -> int:
         if self._listener is not None:
             self._listener.set_inheritable(True)
             self._command += ["--fd", str(self._listener.fileno())]
@@ -84,7 +120,7 @@ class Supervisor:
     def _start(self) -> None:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "plimsoll_runtime", *self._command],
+            [sys.executable, "-m", "plimsoll_runtime", *self._command, "--supervised"],
             os.environ | {"WEB_CONCURRENCY": "1"},
             setsigmask=(),
         )
@@ -102,6 +138,10 @@ class Supervisor:
                 self._ended(pid, code if code >= 0 else 128 - code, lived=time.monotonic() - started)
 
     def _ended(self, pid: int, code: int, *, lived: float) -> None:
+        if FOLDER in os.environ:
+            from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - as above
+
+            mark_process_dead(pid)  # type: ignore[no-untyped-call] # what it had in use, it has no more
         if self._stopping:
             self._codes.append(code)
             return

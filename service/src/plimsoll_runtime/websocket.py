@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from starlette.websockets import WebSocketDisconnect
 
+from plimsoll_runtime.correlation import route_of
 from plimsoll_runtime.drain import Phase
 from plimsoll_runtime.leaving import moment
 
@@ -87,7 +88,7 @@ class WebSocketMiddleware:
         except TimeoutError:
             if not patience.expired():
                 raise
-            await log.ainfo("websocket handler cancelled: its connection is closed", path=scope["path"])
+            await log.ainfo("websocket handler cancelled: its connection is closed", route=route_of(scope))
         except WebSocketDisconnect:
             if not closed:
                 raise

@@ -49,7 +49,7 @@ def test_a_request_beyond_the_deadline_gets_503(last: Callable[..., Web], path: 
         answer = request.result()
     assert (answer.status_code, answer.headers["retry-after"], answer.headers["connection"]) == (503, "1", "close")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert '"event": "request cut"' in web.program.log
+    assert '"message": "request cut"' in web.program.log
     assert '"status": 503' in web.program.log
 
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def statuses(drain: Drain) -> tuple[int, int, int]:
-    transport = ASGITransport(app=HealthMiddleware(PlainTextResponse("app", 201), drain=drain))
+    transport = ASGITransport(app=HealthMiddleware(PlainTextResponse("app", 201), drain=drain, tell_metrics=True))
     async with AsyncClient(transport=transport, base_url="http://pod") as client:
         live, ready, other = [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/")]
     return live, ready, other

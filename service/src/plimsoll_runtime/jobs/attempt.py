@@ -19,6 +19,7 @@ import psycopg
 import psycopg_pool
 import structlog
 
+from plimsoll_runtime import metrics, tracing
 from plimsoll_runtime.jobs import ledger
 from plimsoll_runtime.jobs.gate import check
 from plimsoll_runtime.jobs.model import PermanentError, StepInput
@@ -144,6 +145,7 @@ class Attempt:
         self._progress = max(0.0, min(1.0, share))
 
     async def _keep_lease(self) -> None:
+        tracing.untraced()
         while True:
             await asyncio.sleep(self._lease.total_seconds() / BEATS_PER_LEASE)
             asked_at = time.monotonic()
@@ -173,7 +175,7 @@ class Attempt:
         if error is None:
             result = work.result()
             try:
-                return await self._persist(Ending.DONE, lambda c: ledger.complete(c, self._claim, result=result))
+                return await self._persist(Ending.DONE, lambda c: self._complete(c, result))
             except (psycopg.DataError, TypeError) as refused:
                 error = PermanentError(f"its result cannot be stored: {refused}")
         if isinstance(error, StepError | PermanentError):
@@ -183,11 +185,20 @@ class Attempt:
             said = f"{type(error).__name__}: {error}"
         said = said.replace("\0", "")[:ERROR_LIMIT]
         permanent = isinstance(error, PermanentError)
+        return await self._persist(Ending.FAILED, lambda c: self._fail(c, said, permanent=permanent))
+
+    async def _complete(self, connection: psycopg.AsyncConnection[Any], result: Json) -> bool:
+        state = await ledger.complete(connection, self._claim, result=result)
+        if state == ledger.JobStatus.SUCCEEDED:
+            metrics.JOBS_FINISHED.labels(self._claim.kind, state).inc()
+        return state is not None
+
+    async def _fail(self, connection: psycopg.AsyncConnection[Any], said: str, *, permanent: bool) -> bool:
         retry_in = backoff(self._claim.attempt)
-        return await self._persist(
-            Ending.FAILED,
-            lambda c: ledger.fail(c, self._claim, error=said, retry_in=retry_in, permanent=permanent),
-        )
+        state = await ledger.fail(connection, self._claim, error=said, retry_in=retry_in, permanent=permanent)
+        if state == ledger.DEAD:
+            metrics.JOBS_FINISHED.labels(self._claim.kind, ledger.JobStatus.FAILED).inc()
+        return state is not None
 
     async def _persist(
         self, ending: Ending, write: Callable[[psycopg.AsyncConnection[Any]], Awaitable[bool]]

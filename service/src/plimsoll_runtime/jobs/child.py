@@ -14,11 +14,11 @@ import select
 import signal
 import sys
 import threading
-import traceback
 from pkgutil import resolve_name
 from typing import BinaryIO
 from uuid import UUID
 
+from plimsoll_runtime.failures import place_and_kind
 from plimsoll_runtime.jobs.model import PermanentError, StepInput
 
 
@@ -48,7 +48,8 @@ def main() -> None:
     except PermanentError as error:
         send(error=str(error), permanent=True)
     except Exception as error:  # noqa: BLE001 - the app's code may raise anything; the worker decides what follows
-        traceback.print_exc()
+        said = {"level": "error", "message": "step raised", "job": header["job"], "step": step.step}
+        print(json.dumps(said | {"exception": place_and_kind(error)}), flush=True)  # noqa: T201 - the worker's log
         send(error=f"{type(error).__name__}: {error}", permanent=False)
 
 

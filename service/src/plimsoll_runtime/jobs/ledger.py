@@ -16,6 +16,7 @@ from uuid import uuid4
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from plimsoll_runtime import tracing
 from plimsoll_runtime.jobs.gate import check
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ CHANNEL: Final = "plimsoll_jobs"
 _SQL = files(__package__) / "sql"
 SCHEMA: Final = (_SQL / "schema.sql").read_text(encoding="utf-8")
 """The ledger's tables, for the app's migrations."""
+TRACE: Final = (_SQL / "trace.sql").read_text(encoding="utf-8")
+"""What they got later, for a migration of its own."""
 
 
 def _queries(text: str) -> dict[str, LiteralString]:
@@ -43,6 +46,10 @@ def _queries(text: str) -> dict[str, LiteralString]:
 
 
 _Q: Final = _queries((_SQL / "queries.sql").read_text(encoding="utf-8"))
+
+
+DEAD: Final = "dead"
+"""The state of a step whose job has failed with it."""
 
 
 class JobStatus(StrEnum):
@@ -74,6 +81,7 @@ class Held:
     """One attempt at one step. The lease is the fencing token: each claim has a new one."""
 
     job: UUID
+    kind: str
     step: str
     lease: UUID
     attempt: int
@@ -88,9 +96,9 @@ class Held:
 class Claim(Held):
     """A step just claimed, with what it works on."""
 
-    kind: str
     input: Json
     results: Json
+    traceparent: str | None
 
 
 async def enqueue(connection: AsyncConnection[Any], kind: JobKind, *, input: Json) -> UUID:  # noqa: A002 - the job's word
@@ -102,9 +110,9 @@ async def enqueue(connection: AsyncConnection[Any], kind: JobKind, *, input: Jso
     check(kind, input)
     job = uuid4()
     steps = [{"name": s.name, "needs": s.needs, "max_attempts": s.max_attempts} for s in kind.steps]
-    await connection.execute(
-        _Q["enqueue"], {"job": job, "kind": kind.name, "input": Jsonb(input), "steps": Jsonb(steps)}
-    )
+    parameters = {"job": job, "kind": kind.name, "input": Jsonb(input), "steps": Jsonb(steps)}
+    with tracing.enqueuing(kind.name, job) as traceparent:
+        await connection.execute(_Q["enqueue"], parameters | {"traceparent": traceparent})
     return job
 
 
@@ -131,9 +139,13 @@ async def beat(connection: AsyncConnection[Any], held: Held, *, lease: timedelta
     return await _hit(connection, "beat", held.key | {"lease": lease, "progress": progress})
 
 
-async def complete(connection: AsyncConnection[Any], held: Held, *, result: Json) -> bool:
-    """End the step, free those that needed it, end the job after its last; false if the lease is lost."""
-    return await _hit(connection, "complete", held.key | {"result": Jsonb(result)})
+async def complete(connection: AsyncConnection[Any], held: Held, *, result: Json) -> str | None:
+    """End the step, free those that needed it, end the job after its last.
+
+    Returns:
+        the job's state, open or succeeded; none if the lease is lost.
+    """
+    return await _state(connection, "complete", held.key | {"result": Jsonb(result)})
 
 
 async def fail(
@@ -144,13 +156,16 @@ async def fail(
     retry_in: timedelta,
     permanent: bool = False,
     if_expired: bool = False,
-) -> bool:
-    """End the attempt: ready again after ``retry_in``, or dead with its job. False if the lease is lost.
+) -> str | None:
+    """End the attempt: ready again after ``retry_in``, or dead with its job.
 
     ``if_expired`` is the sweeper's: the attempt is ended only if its lease has still run out.
+
+    Returns:
+        the step's state, ready or dead; none if the lease is lost.
     """
     outcome = {"error": error, "retry_in": retry_in, "permanent": permanent, "if_expired": if_expired}
-    return await _hit(connection, "fail", held.key | outcome)
+    return await _state(connection, "fail", held.key | outcome)
 
 
 async def release(connection: AsyncConnection[Any], held: Held) -> bool:
@@ -165,6 +180,16 @@ async def expired(connection: AsyncConnection[Any]) -> list[Held]:
         return await cursor.fetchall()
 
 
+async def waiting(connection: AsyncConnection[Any], *, limit: int) -> dict[str, int]:
+    """How many steps of each kind of job could be taken now; counted up to ``limit``, so that it stays cheap."""
+    return dict(await (await connection.execute(_Q["waiting"], {"limit": limit})).fetchall())
+
+
 async def _hit(connection: AsyncConnection[Any], name: str, parameters: dict[str, Any]) -> bool:
     cursor = await connection.execute(_Q[name], parameters)
     return await cursor.fetchone() is not None
+
+
+async def _state(connection: AsyncConnection[Any], name: str, parameters: dict[str, Any]) -> str | None:
+    row = await (await connection.execute(_Q[name], parameters)).fetchone()
+    return row[0] if row else None

@@ -16,22 +16,30 @@ import os
 import signal
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import psycopg_pool
 import structlog
 
+from plimsoll_runtime import metrics, telemetry, tracing
 from plimsoll_runtime.connecting import connect_arguments
 from plimsoll_runtime.errors import SettingsError
 from plimsoll_runtime.exits import THREADS_SECONDS, Exit, leave_after
 from plimsoll_runtime.jobs import ledger
-from plimsoll_runtime.jobs.attempt import UNREACHABLE, Attempt
+from plimsoll_runtime.jobs.attempt import UNREACHABLE, Attempt, Ending
+from plimsoll_runtime.stalls import Watchdog
 
 if TYPE_CHECKING:
     from plimsoll_runtime.jobs.ledger import Claim
     from plimsoll_runtime.jobs.model import Registry
     from plimsoll_runtime.settings import Settings
+
+POLLS_PER_SURVEY: Final = 10
+"""How rarely what waits is counted: each worker does it, and most would say the same."""
+
+SURVEYED: Final = 10_000
+"""How many waiting steps are counted at most."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -79,7 +87,7 @@ class Worker:
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._pool: psycopg_pool.AsyncConnectionPool[Any] = psycopg_pool.AsyncConnectionPool(
             settings.database_url.reveal(),
-            kwargs=connect_arguments(settings) | {"autocommit": True},
+            kwargs=connect_arguments(settings) | {"autocommit": True, "cursor_factory": tracing.TracedCursor},
             min_size=settings.db_pool_size - 1,
             max_size=settings.db_pool_size - 1,
             timeout=settings.plimsoll_job_lease_seconds / 2,
@@ -96,8 +104,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         for received in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(received, self.stop)
+        telemetry.configure()
+        watchdog = Watchdog(seconds=self._settings.plimsoll_stall_seconds)
+        watchdog.start()
         async with self._pool:
-            side = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep())]
+            side = [asyncio.create_task(each()) for each in (self._listen, self._sweep, self._survey)]
             await log.ainfo("worker started", worker=self._name, kinds=sorted(self._registry.kinds))
             try:
                 await self._claim_until_stopped()
@@ -106,6 +117,8 @@ class Worker:
                 for task in side:
                     task.cancel()
                 await asyncio.gather(*side, return_exceptions=True)
+                watchdog.stop()
+        await telemetry.flush(seconds=self._settings.plimsoll_lifespan_seconds)
         await log.ainfo("worker stopped", worker=self._name)
 
     async def _claim_until_stopped(self) -> None:
@@ -152,10 +165,21 @@ class Worker:
 
     async def _see_through(self, claim: Claim, attempt: Attempt) -> None:
         began = time.monotonic()
-        with structlog.contextvars.bound_contextvars(job=str(claim.job), step=claim.step, attempt=claim.attempt):
+        with (
+            structlog.contextvars.bound_contextvars(job=str(claim.job), step=claim.step, attempt=claim.attempt),
+            tracing.attempting(
+                claim.kind, claim.job, step=claim.step, attempt=claim.attempt, traceparent=claim.traceparent
+            ) as span,
+            metrics.STEPS_RUNNING.labels(claim.kind, claim.step).track_inprogress(),
+        ):
             await log.ainfo("step started", kind=claim.kind)
             ending = await attempt.run()
-            await log.ainfo("step ended", ending=ending.value, seconds=round(time.monotonic() - began, 3))
+            seconds = time.monotonic() - began
+            await log.ainfo("step ended", ending=ending.value, seconds=round(seconds, 3))
+            metrics.STEP_SECONDS.labels(claim.kind, claim.step, ending.value).observe(seconds)
+            span.set_attribute("plimsoll.ending", ending.value)
+            if ending in {Ending.FAILED, Ending.LOST}:
+                tracing.failed(span, ending.value)
 
     async def _leave(self) -> None:
         """Finish what fits into the deadline, hand back the rest."""
@@ -196,13 +220,28 @@ class Worker:
             try:
                 async with self._pool.connection() as connection:
                     for held in await ledger.expired(connection):
-                        if await ledger.fail(
+                        state = await ledger.fail(
                             connection,
                             held,
                             error="its worker fell silent and the lease ran out",
                             retry_in=timedelta(0),
                             if_expired=True,
-                        ):
+                        )
+                        if state == ledger.DEAD:
+                            metrics.JOBS_FINISHED.labels(held.kind, ledger.JobStatus.FAILED).inc()
+                        if state:
                             await log.awarning("lease ran out", job=str(held.job), step=held.step, attempt=held.attempt)
             except (psycopg.Error, *UNREACHABLE) as error:
                 await log.awarning("sweep failed", error=str(error))
+
+    async def _survey(self) -> None:
+        """Count what waits. A kind that has nothing left is told as such, not as it was."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    waiting = await ledger.waiting(connection, limit=SURVEYED)
+                for kind in self._registry.kinds:
+                    metrics.STEPS_WAITING.labels(kind).set(waiting.get(kind, 0))
+            except (psycopg.Error, *UNREACHABLE) as error:
+                await log.awarning("survey failed", error=str(error))
+            await asyncio.sleep(self._settings.plimsoll_job_poll_seconds * POLLS_PER_SURVEY)

@@ -11,8 +11,8 @@ WITH declared AS (
     FROM jsonb_to_recordset(%(steps)s) AS s (name text, needs text[], max_attempts int)
 ),
 job AS (
-    INSERT INTO plimsoll_jobs.job (id, kind, input, steps_left)
-    SELECT %(job)s, %(kind)s, %(input)s, count(*) FROM declared
+    INSERT INTO plimsoll_jobs.job (id, kind, input, steps_left, traceparent)
+    SELECT %(job)s, %(kind)s, %(input)s, count(*), %(traceparent)s FROM declared
 ),
 step AS (
     INSERT INTO plimsoll_jobs.step (job_id, name, kind, max_attempts, deps_left, state)
@@ -44,7 +44,7 @@ claimed AS (
     WHERE s.job_id = p.job_id AND s.name = p.name
     RETURNING s.job_id, s.name, s.kind, s.lease, s.attempt
 )
-SELECT c.job_id AS job, c.kind, c.name AS step, c.lease, c.attempt, j.input,
+SELECT c.job_id AS job, c.kind, c.name AS step, c.lease, c.attempt, j.input, j.traceparent,
        (SELECT coalesce(jsonb_object_agg(n.name, n.result), '{}')
         FROM plimsoll_jobs.step_dep d
         JOIN plimsoll_jobs.step n ON n.job_id = d.job_id AND n.name = d.needs
@@ -85,9 +85,9 @@ counted AS (
         result = CASE j.steps_left WHEN 1 THEN %(result)s ELSE j.result END,
         finished_at = CASE j.steps_left WHEN 1 THEN clock_timestamp() END
     FROM done WHERE j.id = done.job_id
-    RETURNING true
+    RETURNING j.state
 )
-SELECT true, (SELECT count(pg_notify('plimsoll_jobs', kind)) FROM freed WHERE state = 'ready') FROM counted
+SELECT state, (SELECT count(pg_notify('plimsoll_jobs', kind)) FROM freed WHERE state = 'ready') FROM counted
 
 -- name: fail
 WITH job AS (
@@ -126,10 +126,15 @@ WITH released AS (
 SELECT true, pg_notify('plimsoll_jobs', kind) FROM released
 
 -- name: expired
-SELECT job_id AS job, name AS step, lease, attempt
+SELECT job_id AS job, kind, name AS step, lease, attempt
 FROM plimsoll_jobs.step
 WHERE state = 'running' AND lease_until < now()
 LIMIT 100
+
+-- name: waiting
+SELECT kind, count(*)
+FROM (SELECT kind FROM plimsoll_jobs.step WHERE state = 'ready' AND run_after <= now() LIMIT %(limit)s) AS ready
+GROUP BY kind
 
 -- name: status
 SELECT j.id, j.kind, j.result, j.error, j.created_at, j.finished_at,

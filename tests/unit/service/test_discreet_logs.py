@@ -1,0 +1,160 @@
+"""Nobody's data gets into a log: not of a success, not of a refusal, not of a bug."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import psycopg.errors
+import pytest
+import structlog
+from fastapi import BackgroundTasks, Body, FastAPI, Header, HTTPException
+from httpx2 import ASGITransport, AsyncClient
+from plimsoll_runtime import logs, problems
+from plimsoll_runtime.access import RequestLogMiddleware
+from pydantic import BaseModel, EmailStr, Field, TypeAdapter
+from sqlalchemy.exc import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.anyio
+
+NAME, MAIL, TOKEN, BODY = "Canary-Name", "canary@mail.example", "canary-token", "canary-body"
+CANARIES = (NAME, MAIL, TOKEN, BODY, "canary", "Canary")
+
+
+class Person(BaseModel):
+    name: Annotated[str, Field(max_length=20)]
+    email: EmailStr
+
+
+class Refused(psycopg.errors.ForeignKeyViolation):
+    """As PostgreSQL words it."""
+
+
+async def fail(how: str, person: Person, token: str) -> None:
+    match how:
+        case "message":
+            raise ValueError(f"{person.email} may not, with {token}")
+        case "chain":
+            try:
+                {}[person.name]
+            except KeyError as error:
+                raise RuntimeError(person.email) from error
+        case "group":
+            raise ExceptionGroup(token, [ValueError(person.email), LookupError(person.name)])
+        case "upstream":
+            TypeAdapter(int).validate_python(person.email)
+        case "row":
+            detail = f"Key (email)=({person.email}) is not present"
+            raise IntegrityError("INSERT …", {"email": person.email}, Refused(detail))
+        case "refused":
+            raise HTTPException(403, detail=f"{person.email} may not")
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.post("/people/{name}")
+    async def create(
+        name: str,
+        person: Person,
+        authorization: Annotated[str, Header()],
+        background: BackgroundTasks,
+        how: Annotated[str, Body()] = "",
+    ) -> Person:
+        if how == "background":
+            background.add_task(fail, "message", person, authorization)
+        else:
+            await fail(how, person, authorization)
+        return person
+
+    return app
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    logs.configure()
+    out = io.StringIO()
+    handler = root.handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(out)
+    yield out
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+async def post(app: FastAPI, how: str, *, path: str = f"/people/{NAME}", mail: str = MAIL) -> int:
+    transport = ASGITransport(app=RequestLogMiddleware(app))
+    async with AsyncClient(transport=transport, base_url="http://sea") as client:
+        answer = await client.post(
+            path,
+            params={"q": MAIL},
+            json={"person": {"name": NAME, "email": mail}, "how": how, "extra": BODY},
+            headers={"authorization": f"Bearer {TOKEN}", "user-agent": BODY, "cookie": f"session={TOKEN}"},
+        )
+        return answer.status_code
+
+
+CASES = {
+    "": 200,
+    "refused": 403,
+    "message": 500,
+    "chain": 500,
+    "group": 500,
+    "upstream": 500,
+    "row": 500,
+    "background": 200,
+}
+
+
+@pytest.mark.parametrize(("how", "status"), CASES.items())
+async def test_of_a_request_nothing_that_it_brought_is_logged(
+    app: FastAPI, out: io.StringIO, how: str, status: int
+) -> None:
+    assert await post(app, how) == status
+    assert out.getvalue().count('"message": "request"') == 1
+    assert [canary for canary in CANARIES if canary in out.getvalue()] == []
+    if status == 500:
+        assert "in fail" in out.getvalue(), "the place is told"
+
+
+async def test_nor_of_one_that_is_not_even_understood(app: FastAPI, out: io.StringIO) -> None:
+    assert await post(app, "", mail=BODY) == 422
+    assert await post(app, "", path=f"/nowhere/{MAIL}") == 404
+    assert '"error_type": "fastapi.exceptions.RequestValidationError"' in out.getvalue()
+    assert [canary for canary in CANARIES if canary in out.getvalue()] == []
+
+
+async def test_pythons_own_way_would_have_told(app: FastAPI, out: io.StringIO) -> None:
+    """The negative control: the same failures, by the standard library's formatter."""
+    logging.root.handlers[0].setFormatter(logging.Formatter())
+    structlog.configure(processors=[structlog.stdlib.render_to_log_kwargs])
+    for how in ("message", "chain", "upstream"):
+        out.truncate(0)
+        assert await post(app, how) == 500
+        assert MAIL in out.getvalue(), how
+
+
+def test_kind_place_and_cause_are_told(out: io.StringIO) -> None:
+    def refuse() -> None:
+        raise psycopg.errors.UniqueViolation(MAIL)
+
+    try:
+        try:
+            refuse()
+        except psycopg.Error as error:
+            raise RuntimeError(NAME) from error
+    except RuntimeError:
+        logging.getLogger("uvicorn.error").exception("broken")
+    said = out.getvalue()
+    assert "psycopg.errors.UniqueViolation (23505)" in said
+    assert "which was the cause of" in said
+    assert "in refuse" in said
+    assert MAIL not in said
