@@ -6,8 +6,6 @@
     ├── StartError            the app, or what a worker needs, does not start; exit code 3
     └── ServiceError          a request that cannot be served; carries its HTTP status
         ├── BadRequestError         400
-
-
         ├── UnauthorizedError       401, with WWW-Authenticate
         │   └── BadTokenError           401, saying that it is the token
         ├── ForbiddenError          403, with WWW-Authenticate

@@ -61,7 +61,7 @@ async def served(
 ) -> AsyncIterator[Callable[[], Awaitable[Client]]]:
     drain = Drain(seconds=0)
     drain.started()
-    app = HealthMiddleware(length_of_body, drain=drain)
+    app = HealthMiddleware(length_of_body, drain=drain, tell_metrics=False)
     config = uvicorn.Config(
         app, http=by, log_config=None, access_log=False, limit_concurrency=limit, timeout_keep_alive=keep_alive
     )
