@@ -10,6 +10,7 @@ from plimsoll_runtime import problems
 from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.limits import BodyLimitMiddleware
 from plimsoll_runtime.settings import Settings, get_settings
+from plimsoll_runtime.threads import tie_threads_to_pool
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from captions.routes import jobs, reports
@@ -32,7 +33,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with open_engine(settings or get_settings()) as engine:
+        configured = settings or get_settings()
+        tie_threads_to_pool(configured)
+        async with open_engine(configured) as engine:
             yield {"sessions": async_sessionmaker(engine, expire_on_commit=False)}
 
     app = FastAPI(title="captions", summary="Checks video captions.", lifespan=lifespan)
