@@ -18,7 +18,7 @@ run_name="test"
 
 cluster=${PLIMSOLL_TEST_CLUSTER:-plimsoll-test}
 port=${PLIMSOLL_TEST_PORT:-18080}
-tiers=(tests/unit tests/property tests/chart tests/integration tests/e2e)
+tiers=(tests/unit tests/property tests/chart tests/integration tests/examples tests/e2e)
 
 # shellcheck disable=SC2329  # `step` calls it
 # The integration tier starts servers of its own; the machine only has to have the programs, not a running cluster.

@@ -1,11 +1,14 @@
 """What comes in and goes out over HTTP."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from plimsoll_runtime.jobs.ledger import JobStatus
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+NO_NUL: Final = r"^[^\x00]*$"
+"""JSON's strings may hold the one character that PostgreSQL's cannot: a 422 rather than a failed INSERT."""
 
 
 class JobAccepted(BaseModel):
@@ -40,7 +43,7 @@ class ReportIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     report_id: UUID
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=NO_NUL)]
 
 
 class ReportView(BaseModel):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from plimsoll_runtime import openapi
 from plimsoll_runtime.errors import BusyError, ConflictError
 
 if TYPE_CHECKING:
@@ -39,13 +40,12 @@ def problem(
     body: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status}
     if detail:
         body["detail"] = detail
-    return JSONResponse(
-        body | more, status_code=status, headers=dict(headers or {}), media_type="application/problem+json"
-    )
+    return JSONResponse(body | more, status_code=status, headers=dict(headers or {}), media_type=openapi.MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Teach an app the tree above."""
+    """Teach an app the tree above, and its OpenAPI to tell of it."""
+    openapi.install(app)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(PoolTimeoutError, _busy)

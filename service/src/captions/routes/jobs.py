@@ -7,10 +7,11 @@ from fastapi import APIRouter, File, Response, UploadFile, status
 from fastapi.concurrency import run_in_threadpool
 from plimsoll_runtime.engine import driver_connection
 from plimsoll_runtime.jobs import ledger
+from plimsoll_runtime.openapi import documented
 
 from captions import slides
 from captions.deps import Session
-from captions.errors import SlideTooLargeError, UnknownJobError
+from captions.errors import NotASlideError, SlideTooLargeError, UnknownJobError
 from captions.models import JobAccepted, JobResult, JobView
 from captions.tables import Slide
 from captions.worker import READ_SLIDE
@@ -18,7 +19,7 @@ from captions.worker import READ_SLIDE
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=status.HTTP_202_ACCEPTED)
+@router.post("", status_code=status.HTTP_202_ACCEPTED, responses=documented(SlideTooLargeError, NotASlideError))
 async def create(file: Annotated[UploadFile, File()], session: Session, response: Response) -> JobAccepted:
     """Store the slide and its job in one transaction: neither is ever there without the other."""
     if file.size is None or file.size > slides.MAX_BYTES:
@@ -32,7 +33,7 @@ async def create(file: Annotated[UploadFile, File()], session: Session, response
     return JobAccepted(job_id=job, status=ledger.JobStatus.QUEUED)
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", responses=documented(UnknownJobError))
 async def read(job_id: UUID, session: Session) -> JobView:
     """How far the job has come, and its result or error at the end."""
     state = await ledger.status(await driver_connection(session), job_id)

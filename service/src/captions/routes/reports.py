@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from fastapi import APIRouter, status
+from plimsoll_runtime.openapi import documented
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -14,7 +15,7 @@ from captions.tables import Report
 router = APIRouter(prefix="/reports", tags=["reports"])
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, responses=documented(DuplicateReportError))
 async def create(report: ReportIn, session: Session) -> ReportView:
     """Store a report once; the same id again is refused."""
     values = {"id": report.report_id, "text": report.text}
@@ -30,7 +31,7 @@ async def count(session: Session) -> Count:
     return Count(count=await session.scalar(select(func.count()).select_from(Report)) or 0)
 
 
-@router.get("/{report_id}")
+@router.get("/{report_id}", responses=documented(UnknownReportError))
 async def read(report_id: UUID, session: Session) -> ReportView:
     """One report."""
     stored = await session.get(Report, report_id)
