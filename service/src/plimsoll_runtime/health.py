@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from plimsoll_runtime.drain import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from plimsoll_runtime.drain import Drain
@@ -27,12 +29,11 @@ class HealthMiddleware:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer or pass on."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer or pass on; no coroutine of its own, like ``websocket``."""
         if scope["type"] != "http" or scope["path"] not in {"/healthz", "/readyz"}:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         phase = self._drain.phase
         unready = scope["path"] == "/readyz" and phase is Phase.STARTING
         status = HTTPStatus.SERVICE_UNAVAILABLE if unready else HTTPStatus.OK
-        await JSONResponse({"phase": phase.value}, status_code=status)(scope, receive, send)
+        return JSONResponse({"phase": phase.value}, status_code=status)(scope, receive, send)

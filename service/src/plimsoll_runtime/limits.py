@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
-
 from plimsoll_runtime.errors import TooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -23,13 +23,14 @@ class BodyLimitMiddleware:
         self._app = app
         self._max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, counting."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass everything on, counting; no coroutine of its own, like ``websocket``."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = Headers(scope=scope).get("content-length", "")
-        received = int(declared) if declared.isdecimal() and int(declared) > self._max_bytes else 0
+            return self._app(scope, receive, send)
+        received = 0
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_bytes:
+                received = int(value)
 
         async def receive_and_count() -> Message:
             nonlocal received
@@ -40,4 +41,4 @@ class BodyLimitMiddleware:
                     return message
             raise TooLargeError(f"The body is larger than {self._max_bytes} bytes.")
 
-        await self._app(scope, receive_and_count, send)
+        return self._app(scope, receive_and_count, send)
