@@ -71,8 +71,8 @@ def settings(postgres: PrivatePostgres) -> Settings:
 
 
 def in_memory(url: str) -> Settings:
-    """Settings that owe nothing to the environment."""
-    return Settings(database_url=url, db_pool_size=2)  # type: ignore[arg-type] # its validator takes text
+    """Settings for a database of the test's own."""
+    return Settings(database_url=url, db_pool_size=2)
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ DOCUMENT = create_app(in_memory("postgresql://nobody@127.0.0.1:1/nowhere")).open
 
 @schemathesis.openapi.from_dict(DOCUMENT).parametrize()
 @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_documented_and_none_is_a_5xx(case: schemathesis.Case, served: FastAPI) -> None:
+def test_every_answer_is_documented_and_none_is_a_5xx(case: schemathesis.Case[Any], served: FastAPI) -> None:
     case.call_and_validate(app=served, checks=CHECKS)
 
 

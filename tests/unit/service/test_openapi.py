@@ -93,6 +93,6 @@ def test_a_route_that_comes_later_is_told_of_too() -> None:
 
 
 def test_the_reference_service_names_its_own_errors() -> None:
-    app = create_app(Settings(database_url="postgresql://n@127.0.0.1:1/n"))  # type: ignore[arg-type] # it is parsed
+    app = create_app(Settings(database_url="postgresql://n@127.0.0.1:1/n"))
     responses = app.openapi()["paths"]["/jobs/{job_id}"]["get"]["responses"]
     assert responses["404"]["description"] == "There is no job with this id."
