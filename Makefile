@@ -2,10 +2,10 @@
 # e.g. `make up PLIMSOLL_PORT=8081`, and reach the scripts as environment variables.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test bench-line bench-rollout check lint mutants format generate requirements images cluster clean
+.PHONY: help up down test bench-line bench-rollout bench-service check lint mutants format generate requirements images cluster clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## from a bare machine to a served request: engine, images, kind cluster, operator, quickstart
 	@hack/up.sh
@@ -21,6 +21,9 @@ bench-line: ## how close to the line, and never over it: tests/bench/results/lin
 
 bench-rollout: ## a million requests through rollouts, drains, rotations: tests/bench/results/rollout.json; takes an hour
 	@hack/bench.sh rollout
+
+bench-service: ## CPU of a request through the whole stack ÷ on bare FastAPI: tests/bench/results/service.json
+	@hack/bench-service.sh
 
 check: ## the fast loop, without Docker: lint, types, unit, property and chart tests
 	@hack/check.sh

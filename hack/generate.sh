@@ -33,4 +33,6 @@ else
   mv "$cache/crds.yaml" chart/files/crds.yaml
   "$venv/bin/python" -m plimsoll.api.admission >"$cache/admission.yaml"
   mv "$cache/admission.yaml" chart/files/admission.yaml
+  PYTHONPATH=tests "$venv/bin/python" -m support.chapters >"$cache/chapters.md"
+  mv "$cache/chapters.md" docs/reference/service-chapters.md
 fi

@@ -18,23 +18,7 @@ run_name="test"
 
 cluster=${PLIMSOLL_TEST_CLUSTER:-plimsoll-test}
 port=${PLIMSOLL_TEST_PORT:-18080}
-tiers=(tests/unit tests/property tests/chart tests/integration tests/e2e)
-
-# shellcheck disable=SC2329  # `step` calls it
-# The integration tier starts servers of its own; the machine only has to have the programs, not a running cluster.
-postgres_programs() {
-  if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then
-    kept "there already"
-    return
-  fi
-  if [ "$(id -u)" -eq 0 ] && [ -d /etc/apt ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-    mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
-  fi
-  # shellcheck disable=SC2034  # read by install_packages
-  missing=(postgresql)
-  install_packages
-}
+tiers=(tests/unit tests/property tests/chart tests/integration tests/examples tests/e2e)
 
 # What lint finds fails the run, but not before the tests have run: one run says all there is to say.
 # shellcheck disable=SC2329  # `step` calls it

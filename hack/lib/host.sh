@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The host: which system packages are missing, and installing them where we may.
-# Sourced by up.sh and test.sh; the first step of both.
+# Sourced by what needs the machine: up.sh and test.sh, whose first step it is, check.sh, the benches.
 
 # need COMMAND PACKAGE…: collects packages for commands that are not there.
 need() {
@@ -50,5 +50,20 @@ host_packages() {
   python_packages
   missing+=("${for_engine[@]}")
   if [ "${#missing[@]}" -eq 0 ]; then kept "all there"; return; fi
+  install_packages
+}
+
+# Tests and the service's bench start PostgreSQL servers of their own; the machine only has to have the programs, not a
+# running cluster. A step.
+postgres_programs() {
+  if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then
+    kept "there already"
+    return
+  fi
+  if [ "$(id -u)" -eq 0 ] && [ -d /etc/apt ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  missing=(postgresql)
   install_packages
 }

@@ -12,6 +12,7 @@ from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.limits import BodyLimitMiddleware, RequestDeadlineMiddleware
 from plimsoll_runtime.rate import RateLimit, RateLimitMiddleware
 from plimsoll_runtime.settings import Settings, get_settings
+from plimsoll_runtime.threads import tie_threads_to_pool
 from plimsoll_runtime.tokens import TokenSettings, Verifier, open_verifier
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None, tokens: TokenSettings | None = 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        tie_threads_to_pool(known())
         async with (
             open_engine(known()) as engine,
             open_client(known()) as client,

@@ -72,7 +72,7 @@ class Drain:
     @property
     def leaving(self) -> bool:
         """Whether clients should be sent elsewhere."""
-        return self._phase in {Phase.DRAINING, Phase.STOPPING}
+        return self._phase is Phase.DRAINING or self._phase is Phase.STOPPING
 
     @property
     def seconds_left(self) -> float:

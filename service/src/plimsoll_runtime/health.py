@@ -19,6 +19,8 @@ from plimsoll_runtime import metrics
 from plimsoll_runtime.drain import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from plimsoll_runtime.drain import Drain
@@ -41,20 +43,21 @@ class HealthMiddleware:
         self._drain = drain
         self._answered = PROBES | {METRICS} if tell_metrics else PROBES
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer or pass on."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer or pass on; no coroutine of its own, like ``websocket``."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))  # the kubelet asks past the proxy
         if path not in self._answered:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if path == METRICS:
-            text = await asyncio.to_thread(metrics.exposition)
-            await Response(text, media_type=metrics.CONTENT_TYPE)(scope, receive, send)
-            return
+            return _tell_metrics(scope, receive, send)
         phase = self._drain.phase
         unready = path == "/readyz" and phase is Phase.STARTING
         status = HTTPStatus.SERVICE_UNAVAILABLE if unready else HTTPStatus.OK
-        await JSONResponse({"phase": phase.value}, status_code=status)(scope, receive, send)
+        return JSONResponse({"phase": phase.value}, status_code=status)(scope, receive, send)
+
+
+async def _tell_metrics(scope: Scope, receive: Receive, send: Send) -> None:
+    text = await asyncio.to_thread(metrics.exposition)
+    await Response(text, media_type=metrics.CONTENT_TYPE)(scope, receive, send)

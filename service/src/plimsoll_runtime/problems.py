@@ -2,7 +2,7 @@
 
 ``install`` teaches an app the tree of ``errors`` and what other libraries raise: an exhausted pool, an unreachable
 database or a lost race (deadlock, serialization) is 503, a broken unique constraint is 409, everything unforeseen is a
-bare 500 (``logs`` writes its traceback under the request's id). ``documented`` shows them in OpenAPI.
+bare 500 (``logs`` writes its traceback under the request's id). OpenAPI is told of them by ``openapi``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from plimsoll_runtime import openapi
 from plimsoll_runtime.errors import BusyError, ConflictError
 from plimsoll_runtime.failures import kind
 
@@ -31,26 +32,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"
-
-SCHEMA: Final = {
-    "title": "Problem",
-    "description": "RFC 9457 problem details.",
-    "type": "object",
-    "required": ["title", "status"],
-    "properties": {
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["place", "kind", "message"],
-                "properties": {name: {"type": "string"} for name in ("place", "kind", "message")},
-            },
-        },
-    },
-}
 
 ERROR_TYPE: Final = "plimsoll.error_type"
 """Where the scope tells ``access`` which error was answered."""
@@ -65,24 +46,17 @@ def problem(
     body: dict[str, Any] = {"title": HTTPStatus(status).phrase, "status": status}
     if detail:
         body["detail"] = detail
-    return JSONResponse(
-        body | more, status_code=status, headers=dict(headers or {}), media_type="application/problem+json"
-    )
-
-
-def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """For ``responses=`` of a router or route: these statuses, as they are answered here."""
-    content = {"application/problem+json": {"schema": SCHEMA}}
-    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+    return JSONResponse(body | more, status_code=status, headers=dict(headers or {}), media_type=openapi.MEDIA_TYPE)
 
 
 def install(app: FastAPI, *, conflicts: Mapping[str, type[ConflictError]] = MappingProxyType({})) -> None:
-    """Teach an app the tree above.
+    """Teach an app the tree above, and its OpenAPI to tell of it.
 
     Args:
         app: the app.
         conflicts: what a broken constraint means, by its name in the database; unique ones need no entry to be 409.
     """
+    openapi.install(app)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(PoolTimeoutError, _busy)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 DAY = 86400
+SPARE_THREADS = 8
+"""Threads beyond one for each connection, for sync code that needs none (``threads``)."""
+
 UNREADABLE = "is not a URL that libpq can read (special characters in a password must be percent-encoded)"
 
 
@@ -128,6 +131,9 @@ class Settings(ShutdownSettings):
     db_max_overflow: Annotated[int, Field(ge=0)] = 0
     """Web: connections that a process may open beyond its pool, and closes again."""
 
+    plimsoll_threads: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """Web: threads for sync code; one for each connection and SPARE_THREADS more where it is not set."""
+
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes in this pod, web or workers."""
 
@@ -172,6 +178,11 @@ class Settings(ShutdownSettings):
 
     plimsoll_job_concurrency: Annotated[int, Field(ge=1)] = 1
     """Steps that one worker process runs at a time."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads sync code may use at a time (``threads`` says why so many)."""
+        return self.plimsoll_threads or self.db_pool_size + self.db_max_overflow + SPARE_THREADS
 
 
 def _sentence(error: ErrorDetails) -> str:

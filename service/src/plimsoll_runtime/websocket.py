@@ -26,6 +26,8 @@ from plimsoll_runtime.drain import Phase
 from plimsoll_runtime.leaving import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from plimsoll_runtime.drain import Drain
@@ -47,14 +49,13 @@ class WebSocketMiddleware:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection. No coroutine of its own: a request would pass through it at each of its awaits."""
         if scope["type"] != "websocket":
-            await self._app(scope, receive, send)
-        elif self._drain.phase is Phase.STOPPING:
-            await _refuse(scope, receive, send)
-        else:
-            await self._serve(scope, receive, send)
+            return self._app(scope, receive, send)
+        if self._drain.phase is Phase.STOPPING:
+            return _refuse(scope, receive, send)
+        return self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = asyncio.Event()

@@ -54,7 +54,12 @@ def test_what_clients_get_wrong_is_said_in_a_sentence(serve: Callable[..., Web],
         unknown = web.get(path)
         assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
 
-    for wrong in ({"report_id": "x", "text": "t"}, {**report, "text": " "}, {**report, "text": "x" * 501}):
+    for wrong in (
+        {"report_id": "x", "text": "t"},
+        {**report, "text": " "},
+        {**report, "text": "x" * 501},
+        {**report, "text": "a\0b"},
+    ):
         assert web.post("/reports", json=wrong).status_code == 422
 
     text = web.post("/jobs", files={"file": ("slide.png", b"not an image", "image/png")})

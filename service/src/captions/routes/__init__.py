@@ -1,16 +1,16 @@
 """The handlers, one module per resource."""
 
-from http import HTTPStatus
+from typing import Final
 
 from fastapi import APIRouter, Depends
-from plimsoll_runtime.idempotency import IdempotentRoute
+from plimsoll_runtime.errors import TooManyRequestsError
+from plimsoll_runtime.idempotency import BadKeyError, IdempotentRoute, ReusedKeyError, RunningError
 from plimsoll_runtime.json_route import JsonRoute
-from plimsoll_runtime.problems import documented
+from plimsoll_runtime.openapi import documented
 
 from captions.deps import current_user
 
-ANYWHERE = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-ONCE = documented(HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+ONCE: Final = (BadKeyError, RunningError, ReusedKeyError)
 """What an Idempotency-Key may lead to."""
 
 
@@ -24,6 +24,6 @@ def resource(name: str) -> APIRouter:
         prefix=f"/{name}",
         tags=[name],
         dependencies=[Depends(current_user)],
-        responses=ANYWHERE,
+        responses=documented(TooManyRequestsError),
         route_class=Route,
     )

@@ -1,6 +1,5 @@
 """/jobs: a slide goes in, its text comes out when a worker has read it."""
 
-from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
@@ -8,12 +7,12 @@ from fastapi import File, Response, UploadFile, status
 from fastapi.concurrency import run_in_threadpool
 from plimsoll_runtime.engine import driver_connection
 from plimsoll_runtime.jobs import ledger
-from plimsoll_runtime.problems import documented
+from plimsoll_runtime.openapi import documented
 from sqlalchemy import select
 
 from captions import slides
 from captions.deps import CurrentUser, Once, Session
-from captions.errors import SlideTooLargeError, UnknownJobError
+from captions.errors import NotASlideError, SlideTooLargeError, UnknownJobError
 from captions.models import JobAccepted, JobResult, JobView
 from captions.routes import ONCE, resource
 from captions.tables import Slide
@@ -26,7 +25,7 @@ router = resource("jobs")
     "",
     status_code=status.HTTP_202_ACCEPTED,
     dependencies=[Once],
-    responses=ONCE | documented(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    responses=documented(*ONCE, SlideTooLargeError, NotASlideError),
 )
 async def create(
     file: Annotated[UploadFile, File()], user: CurrentUser, session: Session, response: Response
@@ -45,7 +44,7 @@ async def create(
     return JobAccepted(job_id=job, status=ledger.JobStatus.QUEUED)
 
 
-@router.get("/{job_id}", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY))
+@router.get("/{job_id}", responses=documented(UnknownJobError))
 async def read(job_id: UUID, user: CurrentUser, session: Session) -> JobView:
     """How far the job has come, and its result or error at the end. To anyone but its owner it does not exist."""
     owned = select(Slide.job_id).where(Slide.job_id == job_id, Slide.owner == user.subject)

@@ -1,11 +1,10 @@
 """/reports: viewers' reports of caption mistakes. Sent = acknowledged = stored: the load tests count on it."""
 
-from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import status
 from plimsoll_runtime.incoming import Received
-from plimsoll_runtime.problems import documented
+from plimsoll_runtime.openapi import documented
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -18,11 +17,7 @@ from captions.tables import Report
 router = resource("reports")
 
 
-@router.post(
-    "",
-    status_code=status.HTTP_201_CREATED,
-    responses=documented(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY),
-)
+@router.post("", status_code=status.HTTP_201_CREATED, responses=documented(DuplicateReportError))
 async def create(report: Received[ReportIn], session: Session) -> ReportView:
     """Store a report once; the same id again is refused."""
     values = {"id": report.report_id, "text": report.text}
@@ -38,7 +33,7 @@ async def count(session: Session) -> Count:
     return Count(count=await session.scalar(select(func.count()).select_from(Report)) or 0)
 
 
-@router.get("/{report_id}", responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY))
+@router.get("/{report_id}", responses=documented(UnknownReportError))
 async def read(report_id: UUID, session: Session) -> ReportView:
     """One report."""
     stored = await session.get(Report, report_id)

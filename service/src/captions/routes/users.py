@@ -3,18 +3,18 @@
 To everyone else they do not exist: a 403 would say that they do.
 """
 
-from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Response, status
+from plimsoll_runtime.errors import ForbiddenError
 from plimsoll_runtime.incoming import Received
+from plimsoll_runtime.openapi import documented
 from plimsoll_runtime.paging import Page, Position
-from plimsoll_runtime.problems import documented
 from sqlalchemy import select
 
 from captions.deps import ADMIN, Administrator, CurrentUser, Once, Session
-from captions.errors import NoUserYetError, UnknownUserError
+from captions.errors import EmailTakenError, NoUserYetError, UnknownUserError, UserExistsError
 from captions.models import UserIn, UserPage, UserPatch, UserView
 from captions.routes import ONCE, resource
 from captions.tables import Account
@@ -22,9 +22,6 @@ from captions.welcome import welcome
 
 router = resource("users")
 me = resource("me")
-
-READS = documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-WRITES = documented(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 async def of_id(user_id: UUID, user: CurrentUser, session: Session) -> Account:
@@ -47,7 +44,12 @@ Named = Annotated[Account, Depends(of_id, scope="function")]
 Mine = Annotated[Account, Depends(of_token, scope="function")]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Once], responses=WRITES | ONCE)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Once],
+    responses=documented(*ONCE, EmailTakenError, UserExistsError),
+)
 async def create(new: Received[UserIn], user: CurrentUser, session: Session, response: Response) -> UserView:
     """Make the caller's user, and promise them a mail. A broken constraint says which (``errors.CONFLICTS``)."""
     account = Account(id=uuid4(), subject=user.subject, email=new.email, name=new.name, age=new.age)
@@ -58,7 +60,7 @@ async def create(new: Received[UserIn], user: CurrentUser, session: Session, res
     return _view(account)
 
 
-@router.get("", responses=documented(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY))
+@router.get("", responses=documented(ForbiddenError))
 async def read_all(_: Administrator, page: Page, session: Session) -> UserPage:
     """All users, a page at a time."""
     rows = await session.scalars(page.of(select(Account), Account.created_at, Account.id))
@@ -66,37 +68,37 @@ async def read_all(_: Administrator, page: Page, session: Session) -> UserPage:
     return UserPage(items=[_view(each) for each in accounts], next=following)
 
 
-@router.get("/{user_id}", responses=READS)
+@router.get("/{user_id}", responses=documented(UnknownUserError))
 async def read(account: Named) -> UserView:
     """One user."""
     return _view(account)
 
 
-@router.patch("/{user_id}", responses=READS | WRITES)
+@router.patch("/{user_id}", responses=documented(UnknownUserError, EmailTakenError))
 async def update(patch: Received[UserPatch], account: Named, session: Session) -> UserView:
     """Change what is given, and nothing else."""
     return await _change(account, patch, session)
 
 
-@router.delete("/{user_id}", status_code=status.HTTP_204_NO_CONTENT, responses=READS)
+@router.delete("/{user_id}", status_code=status.HTTP_204_NO_CONTENT, responses=documented(UnknownUserError))
 async def delete(account: Named, session: Session) -> None:
     """Forget a user."""
     await session.delete(account)
 
 
-@me.get("", responses=documented(HTTPStatus.NOT_FOUND))
+@me.get("", responses=documented(NoUserYetError))
 async def read_me(account: Mine) -> UserView:
     """The caller's user."""
     return _view(account)
 
 
-@me.patch("", responses=READS | WRITES)
+@me.patch("", responses=documented(NoUserYetError, EmailTakenError))
 async def update_me(patch: Received[UserPatch], account: Mine, session: Session) -> UserView:
     """Change what is given of the caller's user."""
     return await _change(account, patch, session)
 
 
-@me.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=documented(HTTPStatus.NOT_FOUND))
+@me.delete("", status_code=status.HTTP_204_NO_CONTENT, responses=documented(NoUserYetError))
 async def delete_me(account: Mine, session: Session) -> None:
     """Forget the caller's user."""
     await session.delete(account)
