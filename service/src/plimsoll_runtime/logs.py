@@ -77,8 +77,9 @@ def request(ids: Ids, *, method: str, route: str, status: int, seconds: float, e
     level = logging.ERROR if status >= 500 else logging.INFO
     handlers = logging.root.handlers
     if len(handlers) != 1 or type(handlers[0]) is not _Stdout or _logger.handlers:
-        ids_and_more = {**ids._asdict(), "method": method, "route": route, "status": status}
-        _log.log(level, "request", **ids_and_more, duration_ms=round(seconds * 1000, 1), error_type=error_type)
+        of_ids = {"request_id": ids.request_id, "trace_id": ids.trace_id}
+        of_request = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
+        _log.log(level, "request", **of_ids, **of_request, error_type=error_type)
     elif _logger.isEnabledFor(level):
         handlers[0].write(
             f'{{"level": "{"error" if status >= 500 else "info"}", "message": "request", '
