@@ -12,8 +12,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from opentelemetry import context
 
-from plimsoll_runtime import logs, metrics
+from plimsoll_runtime import logs, metrics, telemetry
 from plimsoll_runtime.correlation import CURRENT, REQUEST_ID, ids_of, route_of, tie
 from plimsoll_runtime.failures import kind
 from plimsoll_runtime.problems import ERROR_TYPE, problem
@@ -59,6 +60,7 @@ class RequestLogMiddleware:
             await send(message)
 
         token = CURRENT.set(ids)
+        dropped = telemetry.drop_early(scope, ids)
         error_type: str | None = None
         try:
             await self._app(scope, receive, send_with_id)
@@ -81,3 +83,5 @@ class RequestLogMiddleware:
             metrics.count_request(method=method, route=route, status=status, seconds=seconds)
             logs.request(told, method=method, route=route, status=status, seconds=seconds, error_type=error_type)
             CURRENT.reset(token)
+            if dropped is not None:
+                context.detach(dropped)

@@ -37,6 +37,8 @@ class Ids(NamedTuple):
 
     request_id: str
     trace_id: str
+    begins: bool = False
+    """Whether the trace begins here."""
 
 
 CURRENT: Final[ContextVar[Ids | None]] = ContextVar("plimsoll_request", default=None)
@@ -53,8 +55,9 @@ def ids_of(headers: Iterable[tuple[bytes, bytes]]) -> Ids:
             trace_id = parent[1].decode()
     # A trace may have begun around an adopted app. Not a uuid4: samplers look at the lower half of an id, where a
     # uuid has fixed bits.
-    trace_id = trace_id or traced_as(None) or f"{random.getrandbits(128):032x}"
-    return Ids(request_id or trace_id, trace_id)
+    inherited = trace_id or traced_as(None)
+    trace_id = inherited or f"{random.getrandbits(128):032x}"
+    return Ids(request_id or trace_id, trace_id, not inherited)
 
 
 def traced_as(ids: Ids | None) -> str | None:
@@ -68,9 +71,11 @@ def traced_as(ids: Ids | None) -> str | None:
 def tie(ids: Ids) -> Ids:
     """Write the request's id into its trace, while that is open; gives what the request's line should say."""
     span = trace.get_current_span()
-    if span.is_recording():
-        span.set_attribute("plimsoll.request_id", ids.request_id)
-    return Ids(ids.request_id, traced_as(ids) or ids.trace_id)
+    known = span.get_span_context()
+    if not known.is_valid:
+        return ids
+    span.set_attribute("plimsoll.request_id", ids.request_id)
+    return Ids(ids.request_id, f"{known.trace_id:032x}")
 
 
 def route_of(scope: Scope) -> str:

@@ -10,7 +10,7 @@ from plimsoll_runtime import telemetry
 from plimsoll_runtime.adopt import adopt
 from plimsoll_runtime.outgoing import TracedTransport
 
-app = FastAPI(telemetry={"exclude": telemetry.not_the_app, "operation_spans": False})
+app = FastAPI(telemetry={"exclude": telemetry.not_to_trace, "operation_spans": False})
 
 
 @app.get("/call/{path}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import psycopg
 import pytest
-from integration.service.job_kinds import FAILING, GATED, WIDE
+from integration.service.job_kinds import FAILING, WIDE
 from integration.service.programs import Server
 from integration.service.test_workers import Gate, ended, enqueue
 from prometheus_client.parser import text_string_to_metric_families
@@ -117,34 +117,34 @@ def test_who_waits_for_a_connection_and_who_goes_without_is_counted(
     assert after["plimsoll_pool_in_use{}"] == 0
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("processes", [1, 2])
 def test_workers_tell_of_their_jobs_on_a_port_of_its_own(
-    start: Start, database: Database, gate: Gate, unused_port: Callable[[], int], processes: str
+    start: Start, database: Database, tmp_path: Path, unused_port: Callable[[], int], processes: int
 ) -> None:
+    folders = [tmp_path / str(number) for number in range(processes)]
+    for folder in folders:
+        folder.mkdir()
+    gates = [Gate(database, folder) for folder in folders]
     port = unused_port()
-    worker = start(
-        "work", "integration.service.job_kinds:jobs", PLIMSOLL_METRICS_PORT=str(port), WEB_CONCURRENCY=processes
-    )
+    env = {"PLIMSOLL_METRICS_PORT": str(port), "WEB_CONCURRENCY": str(processes)}
+    start("work", "integration.service.job_kinds:jobs", **env).saw("worker started")
     url = f"http://127.0.0.1:{port}/metrics"
-    worker.saw("worker started")
-    gate.attempt(1)
-    eventually(lambda: scrape(url).get("plimsoll_steps_running{test.gated,wait}") == 1)
-    more = [enqueue(database, GATED, {"folder": "/nowhere"}) for _ in range(int(processes) + 2)]
-    # One process is busy with the gated step, any other with one of these; the rest waits.
-    eventually(lambda: scrape(url).get("plimsoll_steps_waiting{test.gated}") == 3, within=60)
-    gate.open()
-    for job in more:
-        assert ended(database, job, within=90).status == "failed", "there is no such folder"
-    wide, failing = enqueue(database, WIDE, {}), enqueue(database, FAILING, {"how": "permanent"})
-    assert ended(database, wide).status == "succeeded"
-    assert ended(database, failing).status == "failed"
+    eventually(lambda: scrape(url).get("plimsoll_steps_running{test.gated,wait}") == processes, within=40)
+
+    waiting = [enqueue(database, FAILING, {"how": "permanent"}) for _ in range(3)]
+    eventually(lambda: scrape(url).get("plimsoll_steps_waiting{test.failing}") == 3, within=40)
+    for gate in gates:
+        gate.open()
+    assert {ended(database, job).status for job in waiting} == {"failed"}
+    assert ended(database, enqueue(database, WIDE, {})).status == "succeeded"
+    eventually(lambda: scrape(url)["plimsoll_steps_waiting{test.failing}"] == 0, within=40)
     said = scrape(url)
-    assert said["plimsoll_jobs_finished_total{test.gated,succeeded}"] == 1
-    assert said["plimsoll_jobs_finished_total{test.gated,failed}"] == len(more)
+    assert said["plimsoll_jobs_finished_total{test.gated,succeeded}"] == processes
+    assert said["plimsoll_jobs_finished_total{test.failing,failed}"] == 3
     assert said["plimsoll_jobs_finished_total{test.wide,succeeded}"] == 1
+    assert said["plimsoll_step_seconds_count{test.failing,fail,failed}"] == 3
     assert said["plimsoll_step_seconds_count{test.wide,join,done}"] == 1
-    assert said["plimsoll_step_seconds_count{test.failing,fail,failed}"] == 1
-    eventually(lambda: scrape(url)["plimsoll_steps_waiting{test.gated}"] == 0, within=30)
+    assert said["plimsoll_steps_running{test.gated,wait}"] == 0
 
 
 def test_a_port_of_its_own_hides_the_path(serve: Callable[..., Web], unused_port: Callable[[], int]) -> None:
@@ -153,8 +153,3 @@ def test_a_port_of_its_own_hides_the_path(serve: Callable[..., Web], unused_port
     assert web.get("/metrics").status_code == 404
     ask(web, 3)
     assert scrape(f"http://127.0.0.1:{port}/metrics")[COUNT] == 3
-
-
-@pytest.fixture
-def gate(database: Database, tmp_path: Path) -> Gate:
-    return Gate(database, tmp_path)

@@ -87,6 +87,23 @@ def test_what_is_not_sampled_or_not_configured_is_not_sent(serve: Callable[..., 
     assert collector.spans == []
 
 
+def test_of_a_sample_each_trace_is_whole_or_not_there(serve: Callable[..., Web], collector: Collector) -> None:
+    """What is not in the sample is dropped before FastAPI spends time on it; who is called further on hears of it."""
+    half = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.5"}
+    web = serve(app="integration.service.calling:app", OTHER=collector.url, **collector.env, **half)
+    issued = [web.get("/call/there").headers["x-request-id"] for _ in range(40)]
+    web.get("/call/there", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+    web.program.signal(signal.SIGTERM)
+    assert web.program.ended() == Exit.CLEAN
+    *told, dropped_by_the_client = [headers["traceparent"].split("-") for headers in collector.echoed]
+    assert [trace for _, trace, _, _ in told] == issued
+    sampled = {trace for _, trace, _, flags in told if flags == "01"}
+    assert 0 < len(sampled) < 40, "and not always, or never, by the form of our ids"
+    for kind in ("SERVER", "CLIENT"):
+        assert sorted(span.trace for span in collector.spans if span.kind == kind) == sorted(sampled)
+    assert (dropped_by_the_client[1], dropped_by_the_client[3]) == (TRACE, "00")
+
+
 def test_a_job_and_its_post_are_one_trace(
     serve: Callable[..., Web], start: Start, slide: bytes, collector: Collector
 ) -> None:
