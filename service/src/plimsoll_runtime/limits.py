@@ -13,7 +13,7 @@ after it has been unpacked, and nobody here unpacks one: it is refused.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from starlette.datastructures import Headers
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PLAIN: Final = frozenset({"", "identity"})
+
+CLOCK_SECONDS: Final = 0.002
+"""The loop's timers may go off as much too early."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,14 +44,12 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        declared, encoding = headers.get("content-length", ""), headers.get("content-encoding", "")
-        received = int(declared) if declared.isdecimal() and int(declared) > self._max_bytes else 0
+        received: int | None = None
 
         async def receive_and_count() -> Message:
             nonlocal received
-            if encoding.strip().lower() not in PLAIN:
-                raise UnsupportedMediaError("Send the body uncompressed.", headers={"accept-encoding": "identity"})
+            if received is None:  # who reads no body pays for none of this
+                received = self._declared(Headers(scope=scope))
             if received <= self._max_bytes:
                 message = await receive()
                 received += len(message.get("body", b""))
@@ -58,35 +59,84 @@ class BodyLimitMiddleware:
 
         await self._app(scope, receive_and_count, send)
 
+    def _declared(self, headers: Headers) -> int:
+        """The length that the client says, if that is already too much, else 0."""
+        if headers.get("content-encoding", "").strip().lower() not in PLAIN:
+            raise UnsupportedMediaError("Send the body uncompressed.", headers={"accept-encoding": "identity"})
+        declared = headers.get("content-length", "")
+        return int(declared) if declared.isdecimal() and int(declared) > self._max_bytes else 0
+
 
 class RequestDeadlineMiddleware:
     """Pure ASGI: cancels a handler that has not begun its response in time, and answers 503 for it.
 
     A response that has begun may last: streams, and background tasks behind it. So may WebSockets. A ``def`` handler's
     thread cannot be cancelled; its client gets the answer nevertheless. Of the database's transaction nothing remains.
+
+    All have the same time, so they run out in the order in which they came: one timer, for the first, serves all.
     """
 
     def __init__(self, app: ASGIApp, *, seconds: float) -> None:
         self._app = app
         self._seconds = seconds
+        self._running: dict[_Running, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        mine = self._begin()
 
         async def send_and_stop_the_clock(message: Message) -> None:
-            if not patience.expired():
-                patience.reschedule(None)
+            self._running.pop(mine, None)
             await send(message)
 
         try:
-            async with asyncio.timeout(self._seconds) as patience:
-                await self._app(scope, receive, send_and_stop_the_clock)
-        except TimeoutError:
-            if not patience.expired():
+            await self._app(scope, receive, send_and_stop_the_clock)
+        except asyncio.CancelledError:
+            if not mine.late or mine.task.uncancel():  # a stop's doing, or also a stop's
                 raise
             log.warning("request took too long", path=scope["path"], seconds=self._seconds)
             late = TooLateError(headers={"connection": "close"})  # what remains of its body is not waited for
             await problem(late.status_code, late.detail, headers=late.headers)(scope, receive, send)
+        finally:
+            self._running.pop(mine, None)
+
+    def _begin(self) -> _Running:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a test client brings a new one each time
+            self._loop, self._timer = loop, None
+            self._running.clear()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs has one
+        mine = _Running(task, until=loop.time() + self._seconds)
+        self._running[mine] = None
+        if self._timer is None:
+            self._timer = loop.call_at(mine.until, self._cut, loop)
+        return mine
+
+    def _cut(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel those whose time is over, and wake up again for the first of the others."""
+        now = loop.time() + CLOCK_SECONDS
+        while self._running:
+            first = next(iter(self._running))
+            if first.until > now:
+                self._timer = loop.call_at(first.until, self._cut, loop)
+                return
+            del self._running[first]
+            first.late = first.task.cancel()
+        self._timer = None
+
+
+class _Running:
+    """A request whose response has not begun."""
+
+    __slots__ = ("late", "task", "until")
+
+    def __init__(self, task: asyncio.Task[Any], *, until: float) -> None:
+        self.task = task
+        self.until = until
+        self.late = False

@@ -20,6 +20,7 @@ from plimsoll_runtime.jobs.gate import JobInputError, check
 from plimsoll_runtime.jobs.model import JobKind, Step
 from plimsoll_runtime.json_route import JsonRoute
 from plimsoll_runtime.paging import Cut, Position
+from plimsoll_runtime.settings import DatabaseUrl, Settings
 from plimsoll_runtime.tokens import Principal
 from pydantic import AwareDatetime, ValidationError
 from structlog.testing import capture_logs
@@ -46,7 +47,7 @@ async def no_session() -> AsyncIterator[Untouched]:
 @pytest.fixture
 def app() -> FastAPI:
     """The service without a database, an issuer or an environment: all that it depends on is replaced."""
-    app = create_app()
+    app = create_app(Settings(database_url=DatabaseUrl("postgresql://nobody@nowhere/nothing")))
     app.dependency_overrides[deps.open_session] = no_session
     app.dependency_overrides[deps.current_user] = lambda: Principal(subject="me")
     return app
