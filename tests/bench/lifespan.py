@@ -35,10 +35,15 @@ REQUESTS = 100
 class Upstream:
     """Answers 204 to whatever comes, and counts connections."""
 
-    connections = 0
+    def __init__(self) -> None:
+        self.connections = 0
+        self.conversations: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if (task := asyncio.current_task()) is not None:
+            self.conversations.add(task)
+            task.add_done_callback(self.conversations.discard)
         try:
             while await reader.readuntil(b"\r\n\r\n"):
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -116,6 +121,7 @@ async def measure(database_url: str, *, rounds: int, requests: int) -> dict[str,
                     ways[way] += took
                     connections[way] += upstream.connections - before
     server.close()
+    await asyncio.gather(*upstream.conversations)
     p99 = {way: statistics.quantiles(took, n=100)[98] for way, took in ways.items()}
     return {
         "p99_ratio": round(p99["per_request"] / p99["per_process"], 2),

@@ -96,6 +96,43 @@ async def test_a_response_that_has_begun_may_last_and_so_may_what_runs_behind_it
     assert ship.seen == ["done"]
 
 
+async def test_each_request_has_its_own_time_whatever_became_of_those_before_it() -> None:
+    ship = Ship()
+    statuses = {"/slow": 503, "/stream": 200, "/nowhere": 404}
+    paths = ["/slow", "/nowhere", "/stream", "/slow"]
+
+    async def in_turn(number: int) -> tuple[str, int, float]:
+        await asyncio.sleep(number * SOON / 3)
+        path, began = paths[number % 4], asyncio.get_running_loop().time()
+        answer = await ship.request("GET", path)
+        return path, answer.status_code, asyncio.get_running_loop().time() - began
+
+    for path, status, took in await asyncio.gather(*map(in_turn, range(16))):
+        assert status == statuses[path]
+        assert path != "/slow" or took > 0.9 * SOON, "not with those that came before"
+    assert ship.seen == ["cancelled"] * 8
+
+
+async def test_one_app_may_be_served_by_one_loop_after_the_other() -> None:
+    ship = Ship()
+
+    def elsewhere() -> int:
+        return asyncio.run(ship.request("GET", "/nowhere")).status_code
+
+    assert await asyncio.to_thread(elsewhere) == 404, "which leaves its timer in a loop that is gone"
+    assert (await ship.request("GET", "/slow")).status_code == 503
+
+
+async def test_who_cancels_from_outside_gets_what_he_wants() -> None:
+    ship = Ship()
+    request = asyncio.create_task(ship.request("GET", "/slow"))
+    await asyncio.sleep(SOON / 2)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert ship.seen == ["cancelled"]
+
+
 async def test_a_timeout_of_the_handlers_own_is_not_the_deadline() -> None:
     assert (await Ship().request("GET", "/own")).status_code == 500
 
