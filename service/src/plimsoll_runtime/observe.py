@@ -12,6 +12,8 @@ from plimsoll_runtime import telemetry
 from plimsoll_runtime.stalls import Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -27,11 +29,11 @@ class ObserveMiddleware:
         self._app = app
         self._stall_seconds = stall_seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, connection or lifespan."""
-        if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request, connection or lifespan; no coroutine of its own, like ``websocket``."""
+        return (self._app if scope["type"] != "lifespan" else self._live)(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         watchdog = Watchdog(seconds=self._stall_seconds)
 
         async def send_and_begin(message: Message) -> None:

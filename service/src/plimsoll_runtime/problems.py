@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 
 from plimsoll_runtime import openapi
 from plimsoll_runtime.errors import BusyError, ConflictError
-from plimsoll_runtime.failures import kind
+from plimsoll_runtime.failures import kind, place_and_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,7 +127,7 @@ async def _integrity(request: Request, error: Exception, *, conflicts: Mapping[s
         return _answer(conflicts[constraint]())
     if getattr(cause, "sqlstate", None) in {UNIQUE_VIOLATION, EXCLUSION_VIOLATION}:
         return _answer(ConflictError())
-    await log.aerror("constraint violated", constraint=constraint, error=type(cause).__name__)
+    await log.aerror("constraint violated", constraint=constraint, exception=place_and_kind(error))
     return await _unforeseen(request, error)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 from fastapi import APIRouter, FastAPI, HTTPException
 from httpx2 import ASGITransport, AsyncClient, Response
 from plimsoll_runtime import logs, problems
@@ -17,7 +15,7 @@ from plimsoll_runtime.access import RequestLogMiddleware
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
 
 pytestmark = pytest.mark.anyio
 
@@ -50,21 +48,6 @@ def app() -> FastAPI:
 
     app.include_router(router)
     return app
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """What the process would write to stdout."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    logs.configure()
-    out = io.StringIO()
-    handler = root.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(out)
-    yield out
-    root.handlers[:], root.level = before
-    structlog.reset_defaults()
 
 
 async def get(app: FastAPI, path: str, *, method: str = "GET", **headers: str) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +10,13 @@ import pytest
 import structlog
 from fastapi import BackgroundTasks, Body, FastAPI, Header, HTTPException
 from httpx2 import ASGITransport, AsyncClient
-from plimsoll_runtime import logs, problems
+from plimsoll_runtime import problems
 from plimsoll_runtime.access import RequestLogMiddleware
 from pydantic import BaseModel, EmailStr, Field, TypeAdapter
 from sqlalchemy.exc import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
 
 pytestmark = pytest.mark.anyio
 
@@ -76,20 +75,6 @@ def app() -> FastAPI:
     return app
 
 
-@pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    logs.configure()
-    out = io.StringIO()
-    handler = root.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(out)
-    yield out
-    root.handlers[:], root.level = before
-    structlog.reset_defaults()
-
-
 async def post(app: FastAPI, how: str, *, path: str = f"/people/{NAME}", mail: str = MAIL) -> int:
     transport = ASGITransport(app=RequestLogMiddleware(app))
     async with AsyncClient(transport=transport, base_url="http://sea") as client:
@@ -116,33 +101,33 @@ CASES = {
 
 @pytest.mark.parametrize(("how", "status"), CASES.items())
 async def test_of_a_request_nothing_that_it_brought_is_logged(
-    app: FastAPI, out: io.StringIO, how: str, status: int
+    app: FastAPI, written: io.StringIO, how: str, status: int
 ) -> None:
     assert await post(app, how) == status
-    assert out.getvalue().count('"message": "request"') == 1
-    assert [canary for canary in CANARIES if canary in out.getvalue()] == []
+    assert written.getvalue().count('"message": "request"') == 1
+    assert [canary for canary in CANARIES if canary in written.getvalue()] == []
     if status == 500:
-        assert "in fail" in out.getvalue(), "the place is told"
+        assert "in fail" in written.getvalue(), "the place is told"
 
 
-async def test_nor_of_one_that_is_not_even_understood(app: FastAPI, out: io.StringIO) -> None:
+async def test_nor_of_one_that_is_not_even_understood(app: FastAPI, written: io.StringIO) -> None:
     assert await post(app, "", mail=BODY) == 422
     assert await post(app, "", path=f"/nowhere/{MAIL}") == 404
-    assert '"error_type": "fastapi.exceptions.RequestValidationError"' in out.getvalue()
-    assert [canary for canary in CANARIES if canary in out.getvalue()] == []
+    assert '"error_type": "fastapi.exceptions.RequestValidationError"' in written.getvalue()
+    assert [canary for canary in CANARIES if canary in written.getvalue()] == []
 
 
-async def test_pythons_own_way_would_have_told(app: FastAPI, out: io.StringIO) -> None:
+async def test_pythons_own_way_would_have_told(app: FastAPI, written: io.StringIO) -> None:
     """The negative control: the same failures, by the standard library's formatter."""
     logging.root.handlers[0].setFormatter(logging.Formatter())
     structlog.configure(processors=[structlog.stdlib.render_to_log_kwargs])
     for how in ("message", "chain", "upstream"):
-        out.truncate(0)
+        written.truncate(0)
         assert await post(app, how) == 500
-        assert MAIL in out.getvalue(), how
+        assert MAIL in written.getvalue(), how
 
 
-def test_kind_place_and_cause_are_told(out: io.StringIO) -> None:
+def test_kind_place_and_cause_are_told(written: io.StringIO) -> None:
     def refuse() -> None:
         raise psycopg.errors.UniqueViolation(MAIL)
 
@@ -153,7 +138,7 @@ def test_kind_place_and_cause_are_told(out: io.StringIO) -> None:
             raise RuntimeError(NAME) from error
     except RuntimeError:
         logging.getLogger("uvicorn.error").exception("broken")
-    said = out.getvalue()
+    said = written.getvalue()
     assert "psycopg.errors.UniqueViolation (23505)" in said
     assert "which was the cause of" in said
     assert "in refuse" in said

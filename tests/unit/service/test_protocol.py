@@ -63,7 +63,13 @@ async def served(
     drain.started()
     app = HealthMiddleware(length_of_body, drain=drain, tell_metrics=False)
     config = uvicorn.Config(
-        app, http=by, log_config=None, access_log=False, limit_concurrency=limit, timeout_keep_alive=keep_alive
+        app,
+        interface="asgi3",  # uvicorn's guess would be wrong: a part of ``contract.wrap`` need not be a coroutine
+        http=by,
+        log_config=None,
+        access_log=False,
+        limit_concurrency=limit,
+        timeout_keep_alive=keep_alive,
     )
     config.load()
     state = ServerState()

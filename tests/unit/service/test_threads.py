@@ -20,6 +20,7 @@ from plimsoll_runtime.settings import SPARE_THREADS, Settings
 from plimsoll_runtime.threads import tie_threads_to_pool
 from support.eventually import eventually
 from support.in_process import serving
+from support.tokens import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ def settings(**more: int) -> Settings:
 def test_threads_are_tied_to_the_pool(given: dict[str, int], threads: int) -> None:
     """As many sync endpoints as that run at a time, and not one more."""
     gate, counted, running = threading.Event(), threading.Lock(), 0
-    app = create_app(settings(**given))
+    app = create_app(settings(**given), TOKENS)
 
     @app.get("/sync")
     def sync() -> None:
