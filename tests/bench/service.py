@@ -1,16 +1,18 @@
 """What the whole stack costs: CPU of a request through it ÷ CPU of the same request on bare FastAPI.
 
-cpu_ratio           GET of one row by its key, the whole service (``apps/full``) ÷ bare FastAPI (``apps/bare``)
+cpu_ratio           GET /users/{id} with a token, the whole service (``apps/full``) ÷ bare FastAPI (``apps/bare``)
 throughput_ratio    requests per second, likewise; only as good as the server's core is busy
 empty_cpu_ratio     the same for a handler that does nothing
 control_cpu_ratio   a second process of bare FastAPI ÷ the first: what the method itself makes of no difference; 1
 …_cpu_us            microseconds of CPU per request
 …_busy              CPU of a server ÷ time of its runs: below 0.9 somebody else was slower, and throughput says nothing
+spans               that a collector in this process has got of the whole service, which traces one request in a hundred
 
-Both answer the same bytes, which is checked for every answer. One process each, pinned to one core; this client and
-PostgreSQL have the other. The runs take turns, and the turns change, so that neither is always the one that comes after
-the other. CPU time is the kernel's, of the whole process. A ratio is the median over the rounds, low and high are its
-95 % confidence interval.
+Both answer the same bytes, which is checked for every answer, after the same look at the token and the same indexed
+query. The whole service also writes a log line, counts metrics and traces. One process each, pinned to one core; this
+client and PostgreSQL have the other. The runs take turns, and the turns change, so that neither is always the one that
+comes after the other. CPU time is the kernel's, of the whole process. A ratio is the median over the rounds, low and
+high are its 95 % confidence interval.
 
     PYTHONPATH=tests python -m bench.service [--rounds N] [--requests N] [--no-record]     or `make bench-service`
 """
@@ -29,10 +31,12 @@ from typing import TYPE_CHECKING
 
 import httpx2
 from bench.record import FOLDER, write
+from integration.service.collector import Collector
 from support.hammer import Get
 from support.pinned import pinned, unused_port
 from support.postgres import PrivatePostgres
 from support.ratios import ratio
+from support.tokens import ENVIRONMENT, bearer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,45 +46,57 @@ if TYPE_CHECKING:
 ROUNDS, REQUESTS = 24, 2000
 CONNECTIONS = 8
 ROWS, ASKED = 10_000, 100
+DAY = 86400
 MOST_CPU_RATIO = 1.15
 PLOT = FOLDER / "service.svg"
 
 FULL = ("plimsoll_runtime", "serve", "bench.apps.full:app")
 BARE = ("uvicorn", "bench.apps.bare:app", "--no-access-log", "--log-level=warning", "--loop=uvloop", "--http=httptools")
 
+TRACED = {
+    "OTEL_SERVICE_NAME": "captions",
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.01",
+}
+
 Series = dict[str, list[float]]
 """What is compared, and its ratio in each round."""
 
 
-def rows(postgres: PrivatePostgres) -> list[str]:
-    """Fill the table that is asked; the paths of some of its rows."""
+Asked = dict[str, dict[str, str]]
+"""Paths, and the headers that their requests have."""
+
+
+def rows(postgres: PrivatePostgres) -> Asked:
+    """Fill the table of users; some of them, each asked for with a token of its own."""
     postgres.execute(
-        "INSERT INTO report (id, text) SELECT gen_random_uuid(), 'it''s ''principle'', no. ' || n"
+        "INSERT INTO account (id, subject, email, name, age)"
+        " SELECT gen_random_uuid(), 'bench-' || n, n || '@bench.example', 'Ada no. ' || n, n %% 151"
         " FROM generate_series(1, %s) n",
         ROWS,
         database="app",
     )
-    postgres.execute("ANALYZE report", database="app")
-    found = postgres.execute("SELECT id FROM report ORDER BY id LIMIT %s", ASKED, database="app")
-    return [f"/reports/{row[0]}" for row in found]
+    postgres.execute("ANALYZE account", database="app")
+    found = postgres.execute("SELECT id, subject FROM account ORDER BY id LIMIT %s", ASKED, database="app")
+    return {f"/users/{number}": bearer(subject, seconds=DAY) for number, subject in found}
 
 
-def expected(paths: Sequence[str], servers: Sequence[Server]) -> list[Get]:
+def expected(asked: Asked, servers: Sequence[Server]) -> list[Get]:
     """The requests with their answers, which must be the same bytes from all servers.
 
     Raises:
         RuntimeError: they are not.
     """
-    found: dict[str, set[tuple[int, str, bytes]]] = {path: set() for path in paths}
+    found: dict[str, set[tuple[int, str, bytes]]] = {path: set() for path in asked}
     for server in servers:
         with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-            for path in paths:
-                answer = client.get(path)
+            for path, headers in asked.items():
+                answer = client.get(path, headers=headers)
                 found[path].add((answer.status_code, answer.headers["content-type"], answer.content))
     for path, answers in found.items():
         if len(answers) != 1 or {status for status, _, _ in answers} != {200}:
             raise RuntimeError(f"{path} is not answered by the same bytes: {answers}")
-    return [Get(path=path, body=body) for path, answers in found.items() for _, _, body in answers]
+    return [Get(path=path, body=body, headers=asked[path]) for path, answers in found.items() for _, _, body in answers]
 
 
 def in_turns(servers: Sequence[Server], gets: Sequence[Get], *, rounds: int, requests: int) -> None:
@@ -98,19 +114,17 @@ def in_turns(servers: Sequence[Server], gets: Sequence[Get], *, rounds: int, req
         print(f"round {number + 1}: CPU per request: {shown}", flush=True)
 
 
-def compare(
-    servers: Sequence[Server], paths: Sequence[str], *, rounds: int, requests: int
-) -> tuple[dict[str, float], Series]:
+def compare(servers: Sequence[Server], asked: Asked, *, rounds: int, requests: int) -> tuple[dict[str, float], Series]:
     """The figures, and the ratios behind them."""
     full, bare, again = servers
-    in_turns(servers, expected(paths, servers), rounds=rounds, requests=requests)
+    in_turns(servers, expected(asked, servers), rounds=rounds, requests=requests)
     series = {"cpu_ratio": over(full.cpu, bare.cpu), "control_cpu_ratio": over(again.cpu, bare.cpu)}
     found = {
         "throughput_ratio": round(ratio(over(bare.seconds, full.seconds)).value, 3),
         **{f"{each.name}_cpu_us": round(1e6 * sum(each.cpu) / rounds) for each in (full, bare)},
         **{f"{each.name}_busy": round(each.busy, 2) for each in (full, bare)},
     }
-    in_turns([full, bare], expected(["/empty"], [full, bare]), rounds=rounds, requests=requests)
+    in_turns([full, bare], expected({"/empty": {}}, [full, bare]), rounds=rounds, requests=requests)
     series["empty_cpu_ratio"] = over(full.cpu, bare.cpu)
     for name, ratios in series.items():
         found |= ratio(ratios).figures(name)
@@ -129,7 +143,8 @@ def measure(*, rounds: int, requests: int) -> tuple[dict[str, float], Series]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-service-")))
         postgres = stack.enter_context(PrivatePostgres(max_connections=5 * CONNECTIONS))
-        env = {"DATABASE_URL": postgres.url(), "DB_POOL_SIZE": str(CONNECTIONS)}
+        collector = stack.enter_context(Collector())
+        env = {"DATABASE_URL": postgres.url(), "DB_POOL_SIZE": str(CONNECTIONS)} | ENVIRONMENT
         migrated = subprocess.run(
             [sys.executable, "-m", "captions.migrate"],
             env=os.environ | env,
@@ -139,17 +154,20 @@ def measure(*, rounds: int, requests: int) -> tuple[dict[str, float], Series]:
         )
         if migrated.returncode:
             raise RuntimeError(migrated.stdout + migrated.stderr)
-        paths = rows(postgres)
+        asked = rows(postgres)
         servers = []
         for name, command in (("full", FULL), ("bare", BARE), ("again", BARE)):
             port = unused_port()
             own = env | {"PORT": str(port), "PGAPPNAME": name}
+            if command is FULL:
+                own |= TRACED | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
             where = (f"--port={port}",) if command is BARE else ()
             server = pinned(
                 name, (*command, *where), port=port, core=server_core, env=own, ready="/empty", log=folder / name
             )
             servers.append(stack.enter_context(server))
-        return compare(servers, paths, rounds=rounds, requests=requests)
+        found, series = compare(servers, asked, rounds=rounds, requests=requests)
+        return found | {"spans": len(collector.spans)}, series
 
 
 def plot(series: Series) -> None:

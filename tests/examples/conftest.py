@@ -12,22 +12,23 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from captions.app import create_app
+from captions.app import State, create_app
 from captions.deps import open_session
 from examples.shuffling import shuffled
 from fastapi.testclient import TestClient
 from httpx2 import ASGITransport, AsyncClient
 from integration.service.programs import run_migration
-from plimsoll_runtime.engine import open_engine
 from plimsoll_runtime.settings import Settings
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from support.postgres import PrivatePostgres
+from support.tokens import TOKENS, bearer
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("EXAMPLES_SEED") or str(random.SystemRandom().randrange(10**6))
@@ -77,7 +78,14 @@ def in_memory(url: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
+    return create_app(settings, TOKENS)
+
+
+@pytest.fixture(scope="session")
+async def state(app: FastAPI) -> AsyncIterator[State]:
+    """What the app's lifespan has opened, on the loop of the async tests."""
+    async with app.router.lifespan_context(app) as state:
+        yield cast("State", state)
 
 
 @pytest.fixture
@@ -111,15 +119,9 @@ def joining(sessions: Sessions) -> Callable[[], AsyncIterator[AsyncSession]]:
     return open_session
 
 
-@pytest.fixture(scope="session")
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    async with open_engine(settings) as engine:
-        yield engine
-
-
 @pytest.fixture
-async def sessions(engine: AsyncEngine) -> AsyncIterator[Sessions]:
-    async with rolled_back(engine) as sessions:
+async def sessions(state: State) -> AsyncIterator[Sessions]:
+    async with rolled_back(state["sessions"].kw["bind"]) as sessions:
         yield sessions
 
 
@@ -134,17 +136,24 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
 
 @pytest.fixture
-async def async_client(app: FastAPI, overrides: Overrides, sessions: Sessions) -> AsyncIterator[AsyncClient]:
-    """For async tests: the app is called on the test's own loop. Its lifespan does not run; ``sessions`` stands in."""
+async def async_client(
+    app: FastAPI, state: State, overrides: Overrides, sessions: Sessions
+) -> AsyncIterator[AsyncClient]:
+    """For async tests: the app is called on the test's own loop. The transport knows no lifespan: ``state`` is its."""
     overrides[open_session] = joining(sessions)
-    async with AsyncClient(transport=ASGITransport(app=app), base_url="http://test") as client:
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope | {"state": dict(state)}, receive, send)
+
+    transport = ASGITransport(app=with_state)
+    async with AsyncClient(transport=transport, base_url="http://test", headers=bearer()) as client:
         yield client
 
 
 @pytest.fixture
 def client(app: FastAPI, overrides: Overrides) -> Iterator[TestClient]:
     """For sync tests: the whole app, lifespan included, on a loop of its own; the transaction lives there as well."""
-    with TestClient(app) as client:
+    with TestClient(app, headers=bearer()) as client:
         assert client.portal is not None
         engine = client.app_state["sessions"].kw["bind"]
         with client.portal.wrap_async_context_manager(rolled_back(engine)) as sessions:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from captions.tables import Report
+from captions.tables import Account, Report
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,3 +23,21 @@ async def stored_report(session: AsyncSession, **changes: Any) -> Report:
     session.add(report)
     await session.commit()
     return report
+
+
+def user_in(**changes: object) -> dict[str, Any]:
+    """The body of a POST /users."""
+    return {"email": f"{uuid4().hex}@example.org", "name": "Ada", "age": 36, **changes}
+
+
+async def stored_user(session: AsyncSession, **changes: Any) -> Account:
+    """A user who is there already."""
+    user = Account(**{"id": uuid4(), "subject": uuid4().hex, **user_in(), **changes})
+    session.add(user)
+    await session.commit()
+    return user
+
+
+def token_of(user: Account, *scopes: str) -> dict[str, str]:
+    """The header of a request by this user."""
+    return bearer(user.subject, *scopes)

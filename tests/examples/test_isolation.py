@@ -9,6 +9,7 @@ import pytest
 from examples.factories import report_in
 from examples.shuffling import shuffled
 from fastapi.testclient import TestClient
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -41,7 +42,7 @@ def test_without_the_transaction_the_second_would_fail(app: FastAPI, postgres: P
     statuses = []
     try:
         for _ in ("first", "second"):
-            with TestClient(app) as client:
+            with TestClient(app, headers=bearer()) as client:
                 statuses.append(client.post("/reports", json=SAME).status_code)
     finally:
         postgres.execute("DELETE FROM report", database="app")

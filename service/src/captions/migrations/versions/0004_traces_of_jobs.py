@@ -5,7 +5,7 @@ from alembic import op
 from plimsoll_runtime.jobs.ledger import TRACE
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 
 
 def upgrade() -> None:
