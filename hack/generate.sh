@@ -35,4 +35,6 @@ else
   mv "$cache/admission.yaml" chart/files/admission.yaml
   PYTHONPATH=tests "$venv/bin/python" -m support.chapters >"$cache/chapters.md"
   mv "$cache/chapters.md" docs/reference/service-chapters.md
+  PYTHONPATH=tests "$venv/bin/python" -m support.variables >"$cache/environment.md"
+  mv "$cache/environment.md" docs/reference/environment.md
 fi

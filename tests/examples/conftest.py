@@ -143,7 +143,7 @@ async def async_client(
     overrides[open_session] = joining(sessions)
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope | {"state": dict(state)}, receive, send)
+        await app({**scope, "state": dict(state)}, receive, send)
 
     transport = ASGITransport(app=with_state)
     async with AsyncClient(transport=transport, base_url="http://test", headers=bearer()) as client:

@@ -29,8 +29,13 @@ class MailSettings(Environment):
     """The relay, from the worker's environment. It takes mail from inside the cluster without a login."""
 
     smtp_host: Annotated[str, Field(min_length=1)]
+    """The relay's host; without one no mail can be sent."""
+
     smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    """The relay's port."""
+
     mail_from: Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")] = "captions@localhost"
+    """Whom a mail is from."""
 
 
 class RelayError(Exception):

@@ -110,7 +110,7 @@ class ShutdownSettings(Environment):
     """How long to go on accepting after SIGTERM; 0 switches the drain off."""
 
     plimsoll_request_deadline_seconds: Annotated[float, Field(gt=0, le=DAY)] = 20
-    """How long requests in flight may take to finish once the drain is over."""
+    """How long a request may take to begin its response, and those in flight to finish once the drain is over."""
 
     plimsoll_lifespan_seconds: Annotated[float, Field(gt=0, le=DAY)] = 5
     """How long the app may take to close what it opened, and a worker to hand back what it could not finish."""
@@ -132,7 +132,7 @@ class Settings(ShutdownSettings):
     """Web: connections that a process may open beyond its pool, and closes again."""
 
     plimsoll_threads: Annotated[int | None, Field(ge=1, le=1000)] = None
-    """Web: threads for sync code; one for each connection and SPARE_THREADS more where it is not set."""
+    """Web: threads for sync code; where it is not set, one for each connection and 8 more."""
 
     web_concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes in this pod, web or workers."""

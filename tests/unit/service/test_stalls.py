@@ -101,7 +101,7 @@ async def running(*, seconds: float = SECONDS) -> AsyncIterator[AsyncClient]:
             started.set()
 
     inbox.put_nowait({"type": "lifespan.startup"})
-    lifespan = asyncio.create_task(watched({"type": "lifespan", "state": {}}, inbox.get, send))
+    lifespan = asyncio.ensure_future(watched({"type": "lifespan", "state": {}}, inbox.get, send))
     await started.wait()
     async with AsyncClient(transport=ASGITransport(app=watched), base_url="http://sea") as client:
         yield client
