@@ -9,7 +9,7 @@ from captions.app import create_app
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from plimsoll_runtime import problems
-from plimsoll_runtime.errors import ConflictError, NotFoundError
+from plimsoll_runtime.errors import ConflictError, NotFoundError, UnprocessableError
 from plimsoll_runtime.openapi import documented
 from plimsoll_runtime.settings import Settings
 from pydantic import BaseModel
@@ -75,6 +75,19 @@ def test_an_operation_tells_of_what_may_happen_to_it_and_no_more(method: str, pa
 
 def test_errors_of_one_status_are_told_together_in_the_words_of_the_answer() -> None:
     assert answers("/ships/{port}", "post")["404"]["description"] == "No such ship. No such port."
+
+
+def test_a_routes_own_422_stands_beside_that_of_wrong_input() -> None:
+    app = ships()
+
+    @app.post("/once", responses=documented(UnprocessableError))
+    async def once(ship: Ship) -> Ship:
+        return ship
+
+    for _ in range(2):  # the document may be asked for again
+        told = app.openapi()["paths"]["/once"]["post"]["responses"]["422"]
+        assert told["description"] == f"{UnprocessableError().detail} What was sent is not what this takes."
+        assert told["content"]["application/problem+json"]["schema"] == PROBLEM
 
 
 def test_what_fastapi_says_of_422_is_not_there() -> None:
