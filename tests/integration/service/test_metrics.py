@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 
 def scrape(url: str) -> dict[str, float]:
-    """Every sample by its name and labels' values, as ``name{a,b}``."""
+    """Every sample by its name and labels' values, in the order of the labels' names: ``name{a,b}``."""
     text = httpx2.get(url).raise_for_status().text
     return {
         f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
@@ -138,13 +138,14 @@ def test_workers_tell_of_their_jobs_on_a_port_of_its_own(
     assert {ended(database, job).status for job in waiting} == {"failed"}
     assert ended(database, enqueue(database, WIDE, {})).status == "succeeded"
     eventually(lambda: scrape(url)["plimsoll_steps_waiting{test.failing}"] == 0, within=40)
+    # Told just after the ledger knows.
+    eventually(lambda: scrape(url).get("plimsoll_step_seconds_count{done,test.wide,join}") == 1)
+    eventually(lambda: scrape(url)["plimsoll_steps_running{test.gated,wait}"] == 0)
     said = scrape(url)
     assert said["plimsoll_jobs_finished_total{test.gated,succeeded}"] == processes
     assert said["plimsoll_jobs_finished_total{test.failing,failed}"] == 3
     assert said["plimsoll_jobs_finished_total{test.wide,succeeded}"] == 1
-    assert said["plimsoll_step_seconds_count{test.failing,fail,failed}"] == 3
-    assert said["plimsoll_step_seconds_count{test.wide,join,done}"] == 1
-    assert said["plimsoll_steps_running{test.gated,wait}"] == 0
+    assert said["plimsoll_step_seconds_count{failed,test.failing,fail}"] == 3
 
 
 def test_a_port_of_its_own_hides_the_path(serve: Callable[..., Web], unused_port: Callable[[], int]) -> None:
