@@ -15,6 +15,7 @@ from integration.service.programs import Server
 from integration.service.test_workers import Gate, ended, enqueue
 from prometheus_client.parser import text_string_to_metric_families
 from support.eventually import eventually
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def counted_by_all(web: Web) -> set[float]:
 
 def ask(web: Web, times: int) -> None:
     for _ in range(times):
-        assert httpx2.get(f"http://127.0.0.1:{web.port}/reports/count").status_code == 200
+        assert httpx2.get(f"http://127.0.0.1:{web.port}/reports/count", headers=bearer()).status_code == 200
 
 
 def test_several_processes_tell_of_all_of_them(serve: Callable[..., Web], tmp_path: Path) -> None:
