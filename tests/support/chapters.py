@@ -38,7 +38,7 @@ CHAPTERS = (
         title="async or def",
         promise="Blocking work never runs on the event loop.",
         modules=("plimsoll_runtime.threads", "plimsoll_runtime.stalls"),
-        tests=(f"{U}async_or_def.py", f"{U}threads.py", f"{U}stalls.py"),
+        tests=(f"{U}async_or_def.py", f"{U}threads.py", f"{U}stalls.py", f"{I}stalls.py"),
     ),
     Chapter(
         title="Validation at the boundary",

@@ -107,7 +107,7 @@ def test_who_waits_for_a_connection_and_who_goes_without_is_counted(
     assert (idle["plimsoll_pool_wait_seconds_count{}"], idle["plimsoll_pool_timeouts_total{}"]) == (0, 0)
     with psycopg.connect(database.url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("LOCK TABLE report IN ACCESS EXCLUSIVE MODE")
-        held = pool.submit(httpx2.get, f"http://127.0.0.1:{web.port}/reports/count", timeout=30)
+        held = pool.submit(httpx2.get, f"http://127.0.0.1:{web.port}/reports/count", headers=bearer(), timeout=30)
         eventually(lambda: scrape(url)["plimsoll_pool_in_use{}"] == 1)
         assert web.get("/reports/count").status_code == 503
         other.rollback()
