@@ -39,8 +39,8 @@ async def fail(how: str, person: Person, token: str) -> None:
             raise ValueError(f"{person.email} may not, with {token}")
         case "chain":
             try:
-                {}[person.name]
-            except KeyError as error:
+                int(person.name)
+            except ValueError as error:
                 raise RuntimeError(person.email) from error
         case "group":
             raise ExceptionGroup(token, [ValueError(person.email), LookupError(person.name)])
@@ -51,6 +51,8 @@ async def fail(how: str, person: Person, token: str) -> None:
             raise IntegrityError("INSERT …", {"email": person.email}, Refused(detail))
         case "refused":
             raise HTTPException(403, detail=f"{person.email} may not")
+        case _:
+            assert how == ""
 
 
 @pytest.fixture
