@@ -11,14 +11,21 @@ the environment that gunicorn or uvicorn is started in).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
+from typing_extensions import override
 
 from plimsoll_runtime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
 
 __all__ = ["CONTENT_TYPE"]
 
@@ -101,5 +108,23 @@ def _registry() -> CollectorRegistry:
     if FOLDER not in os.environ:
         return REGISTRY
     shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call] # the library's one untyped corner
+    shared.register(_Written(None, os.environ[FOLDER]))  # type: ignore[no-untyped-call] # the library's untyped corner
     return shared
+
+
+class _Written(MultiProcessCollector):
+    """All files of the folder that have something in them.
+
+    A process that starts makes its files empty and fills them then; read in between, the library fails, for good if
+    the process was killed there (github.com/prometheus/client_python/issues/1199).
+    """
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        written = []
+        for file in Path(os.environ[FOLDER]).glob("*.db"):
+            with suppress(FileNotFoundError):  # a dead process' file, taken away just now
+                if file.stat().st_size:
+                    written.append(str(file))
+        merged: Iterable[Metric] = self.merge(written)  # type: ignore[no-untyped-call] # as above
+        return merged

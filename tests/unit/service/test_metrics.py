@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
+from plimsoll_runtime import metrics
 from plimsoll_runtime.adopt import adopt
 from plimsoll_runtime.contract import wrap
 from plimsoll_runtime.drain import Drain
 from plimsoll_runtime.settings import ShutdownSettings
+from prometheus_client import CollectorRegistry, generate_latest, mmap_dict
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Series = dict[tuple[str, str, str], float]
 
@@ -78,6 +83,19 @@ def test_probes_and_scrapes_are_not_counted(client: TestClient) -> None:
 def test_elsewhere_means_not_here(app: FastAPI) -> None:
     contract = wrap(app, drain=Drain(seconds=0), settings=ShutdownSettings(), tell_metrics=False)
     assert TestClient(contract).get("/metrics").status_code == 404
+
+
+def test_a_process_that_has_only_begun_its_file_spoils_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole: Any = mmap_dict.MmapedDict(str(tmp_path / "counter_1.db"))  # type: ignore[no-untyped-call] # the library
+    whole.write_value(mmap_dict.mmap_key("ships", "ships_total", [], [], "Ships."), 7.0, 0.0)
+    whole.close()
+    (tmp_path / "counter_2.db").touch()
+    monkeypatch.setenv(metrics.FOLDER, str(tmp_path))
+    assert b"ships_total 7.0" in metrics.exposition()
+    library = CollectorRegistry()
+    MultiProcessCollector(library)  # type: ignore[no-untyped-call] # likewise
+    with pytest.raises(struct.error):  # the negative control; once it no longer fails, ours may go
+        generate_latest(library)
 
 
 @pytest.mark.parametrize(("request_log", "told"), [(True, True), (False, False)])
