@@ -112,6 +112,7 @@ hand_over() {
   say "$(in_cluster "$name" kubectl get connectionbudgets,fastapiservices --all-namespaces)"
   say ""
   say "The service answers at http://127.0.0.1:$2 (try: curl http://127.0.0.1:$2/healthz)"
+  say "A token for all else: kubectl --namespace demo exec deploy/captions-web -- python3 -m captions.token --subject me"
   say "kubectl's context for it is kind-$name; the kubectl and helm built here: export PATH=$bin:\$PATH"
 }
 

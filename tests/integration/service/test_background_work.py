@@ -99,10 +99,11 @@ def test_a_mail_that_is_refused_says_why_and_not_to_whom(
 
     relay.refusal = "451 busy; anna@example.org will have to wait"
     web.post("/durable", json={"email": "anna@example.org"})
-    eventually(lambda: database.one("SELECT true FROM plimsoll_jobs.step WHERE attempt = 2"), within=60)
+    error = eventually(lambda: database.one("SELECT error FROM plimsoll_jobs.step WHERE attempt > 1"), within=60)
+    assert error == "RelayError: the relay did not take the mail: SMTPRecipientsRefused 451"
     relay.refusal = None
     eventually(lambda: welcomed(relay) == ["anna@example.org"], within=60)
-    assert "451" in worker.log
+    assert "RelayError" in worker.log
     assert "anna@" not in worker.log
 
 
