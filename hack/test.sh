@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make test`: every tier, on a kind cluster of its own (plimsoll-test). Programs, images and the fast checks run beside
-# each other; then one pytest run over all tiers, whose closing line is the last line printed.
+# each other; then one pytest run over all tiers, whose closing line is the last line printed: one lane for the cluster,
+# which waits more than it works, and one for everything else (tests/conftest.py).
 # Settings: KEEP=1 keeps the cluster for the next run, PLIMSOLL_TEST_CLUSTER and PLIMSOLL_TEST_PORT (two runs beside each
 # other need different ones), PLIMSOLL_WORKERS, PLIMSOLL_IMAGES, PLIMSOLL_CACHE, PYTEST_ARGS. The tests get KUBECONFIG,
 # PATH with the built kubectl and helm, PLIMSOLL_PORT, PLIMSOLL_CLUSTER and PLIMSOLL_OPERATOR_IMAGE,
@@ -53,7 +54,7 @@ status=0
 if [ -e "$run/static-failed" ]; then cat "$logs/lint-and-types.log" && status=1; fi
 tests_started=$SECONDS
 # shellcheck disable=SC2086  # several arguments in one variable
-"$venv/bin/python" -m pytest "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
+"$venv/bin/python" -m pytest --numprocesses=2 --dist=loadgroup "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
 printf 'tests\t%s\n' $((SECONDS - tests_started)) >>"$run/timings"
 
 # From here on nothing is printed: pytest's closing line stays the last one.
