@@ -22,7 +22,7 @@ bench-line: ## how close to the line, and never over it: tests/bench/results/lin
 bench-rollout: ## a million requests through rollouts, drains, rotations: tests/bench/results/rollout.json; takes an hour
 	@hack/bench.sh rollout
 
-bench-service: ## CPU of a request through the whole stack ÷ on bare FastAPI: tests/bench/results/service.json
+bench-service: ## CPU of a request through the whole stack ÷ on bare FastAPI: tests/bench/results/service.json, lifespan.json
 	@hack/bench-service.sh
 
 check: ## the fast loop, without Docker: lint, types, unit, property and chart tests

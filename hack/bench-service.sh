@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make bench-service`: what the runtime's middlewares cost (tests/bench/service.py). Needs no cluster, but two cores that
-# have nothing else to do. Usage: hack/bench-service.sh [ARGUMENT…]
+# `make bench-service`: what the runtime's middlewares cost (tests/bench/service.py), and what engines and clients of a
+# process save over those of a request (tests/bench/lifespan.py). Needs no cluster, but two cores that have nothing else
+# to do. Usage: hack/bench-service.sh [ARGUMENT…], for the first of the two
 set -euo pipefail
 run_name=bench-service
 # shellcheck source=hack/lib/common.sh
@@ -26,4 +27,6 @@ step "PostgreSQL programs" postgres_programs
 step "Python environment" venv_ready
 progress_pause
 cd "$root"
-PYTHONPATH=$root/tests "$venv/bin/python" -m bench.service "$@"
+export PYTHONPATH=$root/tests
+"$venv/bin/python" -m bench.lifespan
+"$venv/bin/python" -m bench.service "$@"

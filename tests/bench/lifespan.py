@@ -4,7 +4,7 @@ The handler asks an upstream and the database for one row each. Both apps run in
 between client and app, one request at a time, in rounds that take turns (A B B A …), the first of each thrown away;
 PostgreSQL and the upstream are on the same machine, so a farther database makes the difference larger.
 
-    PYTHONPATH=tests:service/src python -m bench.lifespan [ROUNDS [REQUESTS]]
+    PYTHONPATH=tests python -m bench.lifespan [ROUNDS [REQUESTS]]     or `make bench-service`
 """
 
 from __future__ import annotations
@@ -136,4 +136,4 @@ if __name__ == "__main__":
     rounds, requests = [int(each) for each in sys.argv[1:]] + [ROUNDS, REQUESTS][len(sys.argv) - 1 :]
     with PrivatePostgres() as postgres:
         figures = asyncio.run(measure(postgres.url(), rounds=rounds, requests=requests))
-    write("lifespan", command="PYTHONPATH=tests:service/src python -m bench.lifespan", figures=figures)
+    write("lifespan", command="make bench-service", figures=figures)
