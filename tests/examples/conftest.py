@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 HERE = Path(__file__).parent
-SEED = os.environ.get("EXAMPLES_SEED") or str(random.SystemRandom().randrange(10**6))
+SEED = os.environ.setdefault("EXAMPLES_SEED", str(random.SystemRandom().randrange(10**6)))
+"""In the environment, so that lanes of one run (pytest-xdist) agree on it."""
 
 Sessions = async_sessionmaker[AsyncSession]
 Overrides = dict[Callable[..., Any], Callable[..., Any]]
