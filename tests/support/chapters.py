@@ -111,6 +111,7 @@ CHAPTERS = (
             f"{U}access.py",
             f"{U}discreet_logs.py",
             f"{U}metrics.py",
+            f"{U}telemetry.py",
             f"{I}metrics.py",
             f"{I}tracing.py",
             f"{I}captions.py",
