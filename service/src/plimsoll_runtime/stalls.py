@@ -97,6 +97,8 @@ class Watchdog:
             late = self._clock() - asked_at
             if on_time and late < self._seconds:
                 continue
+            if self._stopped.is_set():  # meanwhile; the loop may have ended, and owes nobody an answer
+                return
             culprit = _unknown() if on_time else find(_stack(thread))
             metrics.LOOP_STALLS.labels(culprit.handler).inc()
             log.warning("event loop blocked", **culprit._asdict(), seconds=round(late, 3))
