@@ -54,7 +54,7 @@ status=0
 if [ -e "$run/static-failed" ]; then cat "$logs/lint-and-types.log" && status=1; fi
 tests_started=$SECONDS
 # shellcheck disable=SC2086  # several arguments in one variable
-"$venv/bin/python" -m pytest --numprocesses=2 --dist=loadgroup "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
+"$venv/bin/python" -m pytest --numprocesses=2 "${tiers[@]}" ${PYTEST_ARGS:-} || status=$?
 printf 'tests\t%s\n' $((SECONDS - tests_started)) >>"$run/timings"
 
 # From here on nothing is printed: pytest's closing line stays the last one.

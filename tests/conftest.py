@@ -1,23 +1,27 @@
-"""Which tests may run beside each other where `make test` runs two lanes (pytest-xdist, ``--dist=loadgroup``).
+"""Which tests may run beside each other where `make test` runs two lanes (pytest-xdist).
 
-There is one cluster, so the kind tier is one group, run in its order by one lane; everything else goes by the file.
+There is one cluster, so the kind tier stays together, in its order; everything else goes by the file.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-TESTS = Path(__file__).parent
-KIND_TIER = TESTS / "e2e"
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # the library has no types
+
+KIND_TIER = "tests/e2e/"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say of each test what it has to stay with."""
-    if config.pluginmanager.has_plugin("xdist"):
-        for item in items:
-            of_kind_tier = item.path.is_relative_to(KIND_TIER)
-            group = "kind" if of_kind_tier else item.path.relative_to(TESTS).as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Hand out what stays together to whichever lane is free."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not everybody who runs a test has it
+
+    class Lanes(LoadScopeScheduling):  # type: ignore[misc] # likewise
+        def _split_scope(self, nodeid: str) -> str:
+            return KIND_TIER if nodeid.startswith(KIND_TIER) else nodeid.partition("::")[0]
+
+    return Lanes(config, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -19,11 +20,13 @@ from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from integration.service.programs import Database, Start, Web
 
 pytestmark = pytest.mark.integration
+
+TESTS = Path(__file__).parents[2]
+"""Where this package is."""
 
 
 def scrape(url: str) -> dict[str, float]:
@@ -73,7 +76,7 @@ def test_several_processes_tell_of_all_of_them(serve: Callable[..., Web], tmp_pa
 
 def test_without_a_folder_they_serve_and_say_so(serve: Callable[..., Web], tmp_path: Path) -> None:
     """The negative control: then a scrape tells of one process, and not always of the same."""
-    web = serve(WEB_CONCURRENCY="2", TMPDIR="/proc", PYTHONPATH=f"{nowhere(tmp_path)}:{os.environ['PYTHONPATH']}")
+    web = serve(WEB_CONCURRENCY="2", TMPDIR="/proc", PYTHONPATH=f"{nowhere(tmp_path)}:{TESTS}")
     web.program.saw("no folder for metrics: each process tells of itself only; mount a writable TMPDIR or /tmp")
     ask(web, 40)
     assert eventually(lambda: len(counted_by_all(web)) > 1, within=60)
