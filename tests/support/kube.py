@@ -146,17 +146,16 @@ class Kube:
     @contextlib.contextmanager
     def forward(self, namespace: str, service: str, *, port: str = "http") -> Iterator[str]:
         """The URL of one pod of a Service, by ``kubectl port-forward``."""
-        process = self.start("port-forward", f"--namespace={namespace}", f"service/{service}", f":{port}")
-        try:
-            assert process.stdout is not None
-            said = process.stdout.readline()  # its end, if kubectl cannot
-            found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", said)
-            if found is None:
-                raise KubectlError(f"kubectl port-forward service/{service}: {said.strip()}")
-            yield f"http://{found[1]}"
-        finally:
-            process.terminate()
-            process.wait()
+        with self.start("port-forward", f"--namespace={namespace}", f"service/{service}", f":{port}") as process:
+            try:
+                assert process.stdout is not None
+                said = process.stdout.readline()  # its end, if kubectl cannot
+                found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", said)
+                if found is None:
+                    raise KubectlError(f"kubectl port-forward service/{service}: {said.strip()}")
+                yield f"http://{found[1]}"
+            finally:
+                process.terminate()
 
 
 def condition(manifest: Manifest | None, kind: str = "Ready") -> dict[str, Any]:
