@@ -148,8 +148,8 @@ def test_what_it_makes_of_the_server_is_what_an_ordinary_role_can_really_open(se
     gives = capacity(facts=read(server.url(user="bare")), spec=spec).connections.count
     with ExitStack() as stack:
         crowd(stack, server, user="bare", count=gives)
-        read(server.url(user="bare"))  # the last slot is the operator's own
-        stack.enter_context(eventually(lambda: connected(server, user="bare")))  # its backend has ended by then
+        read(server.url(user="bare"))  # the last slot is the operator's own, and free again once its backend has ended
+        stack.enter_context(eventually(lambda: connected(server, user="bare")))
         with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
             psycopg.connect(server.url(user="bare"))
 
