@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"
 
+TOLD: Final = 20
+"""How many mistakes of a request are told: a client makes as many as it likes, and each is a line of answer and log."""
+
+LONGEST_PART: Final = 50
+
 ERROR_TYPE: Final = "plimsoll.error_type"
 """Where the scope tells ``access`` which error was answered."""
 
@@ -93,20 +98,27 @@ def _answer(error: HTTPException) -> JSONResponse:
 async def _invalid(_: Request, error: Exception) -> Response:
     """Name the place and kind of each mistake, never the input: it may be a secret, and it ends in someone's log."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    mistakes = [(one["loc"], one["type"], _message(one["type"], one["msg"])) for one in error.errors()]
+    found = error.errors()
+    mistakes = [(one["loc"], one["type"], _message(one["type"], one["msg"])) for one in found[:TOLD]]
     # An unknown field's name is input too: the client is told, the log is not.
     told = [
         {"place": _place(loc[: -1 if kind == "extra_forbidden" else None]), "kind": kind} for loc, kind, _ in mistakes
     ]
-    await log.ainfo("request refused", errors=told)
+    await log.ainfo("request refused", errors=told, in_all=len(found))
     places = [{"place": _place(loc), "kind": kind, "message": message} for loc, kind, message in mistakes]
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(f"{p['place']}: {p['message']}" for p in places), errors=places
-    )
+    sentences = [f"{one['place']}: {one['message']}" for one in places]
+    if len(found) > TOLD:
+        sentences.append(f"and {len(found) - TOLD} more")
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(sentences), errors=places)
 
 
 def _place(parts: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in parts)
+    return ".".join(_cut(str(part)) for part in parts)
+
+
+def _cut(part: str) -> str:
+    """An unknown field's name is as long as its sender likes."""
+    return part if len(part) <= LONGEST_PART else part[:LONGEST_PART] + "…"
 
 
 def _message(kind: str, message: str) -> str:

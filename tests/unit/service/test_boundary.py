@@ -20,6 +20,7 @@ from plimsoll_runtime.jobs.gate import JobInputError, check
 from plimsoll_runtime.jobs.model import JobKind, Step
 from plimsoll_runtime.json_route import JsonRoute
 from plimsoll_runtime.paging import Cut, Position
+from plimsoll_runtime.problems import TOLD
 from plimsoll_runtime.settings import DatabaseUrl, Settings
 from plimsoll_runtime.tokens import Principal
 from pydantic import AwareDatetime, ValidationError
@@ -168,11 +169,32 @@ async def test_json_is_taken_strictly_and_yet_has_times_and_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b"[]", b"NaN", b'"x"', b"[" * 100_000, b'{"ship": "\\ud800"}', b"1" * 5000]
+    "body", [b"", b"{", b"\xff", b"[]", b"NaN", b'"x"', b"[" * 60_000, b'{"ship": "\\ud800"}', b"1" * 5000]
 )
 async def test_what_is_no_json_object_is_a_422(body: bytes) -> None:
     answer = await request(port(), "POST", "/visits", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
+
+
+async def test_a_json_body_has_a_bound_of_its_own() -> None:
+    """One for uploads would let a client write answer and log lines of a hundred megabytes, a mistake each."""
+    visit = json.dumps(VISIT).encode()
+    kind = {"content-type": "application/json"}
+    most = visit.ljust(JsonRoute.max_bytes)
+    assert (await request(port(), "POST", "/visits", content=most, headers=kind)).status_code == 200
+    answer = await request(port(), "POST", "/visits", content=most + b" ", headers=kind)
+    assert (answer.status_code, answer.json()["detail"]) == (413, "JSON may have at most 65536 bytes here.")
+
+
+async def test_of_many_mistakes_the_first_are_told() -> None:
+    wrong = {"x" * 1000 + str(number): 1 for number in range(60)}
+    with capture_logs() as lines:
+        answer = await request(port(), "POST", "/visits", json=VISIT | wrong)
+    assert answer.status_code == 422
+    assert [one["place"] for one in answer.json()["errors"]] == [f"body.{'x' * 50}…"] * TOLD
+    assert answer.json()["detail"].endswith("; and 40 more")
+    assert len(answer.content) < 6000
+    assert (len(lines[0]["errors"]), lines[0]["in_all"]) == (TOLD, 60)
 
 
 async def test_json_under_another_name_is_refused_and_so_is_a_route_that_forgot_the_gate() -> None:
