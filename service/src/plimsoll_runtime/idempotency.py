@@ -213,24 +213,24 @@ async def _row(connection: AsyncConnection[Any], statement: LiteralString, param
 def _lock_id(owner: str, key: str) -> int:
     """Two keys that share one would only wait for each other."""
     digest = hashlib.sha256()
-    _add(digest, owner.encode(), key.encode())
+    _add(digest, owner, key)
     return int.from_bytes(digest.digest()[:8], signed=True)
 
 
 async def _fingerprint(request: Request) -> bytes:
     """Of the method, the target and the body; of a form, of its fields, since its boundary is another each time."""
     digest = hashlib.sha256()
-    _add(digest, request.method.encode(), request.url.path.encode(), request.url.query.encode())
+    _add(digest, request.method, request.url.path, request.url.query)
     if not request.headers.get("content-type", "").lower().startswith(_FORMS):
         _add(digest, await request.body())
         return digest.digest()
     for name, value in (await request.form()).multi_items():
         if isinstance(value, UploadFile):
-            _add(digest, b"file", name.encode(), (value.filename or "").encode())
+            _add(digest, "file", name, value.filename or "")
             _add(digest, await run_in_threadpool(_digest_of, value.file))
             await value.seek(0)
         else:
-            _add(digest, b"field", name.encode(), value.encode())
+            _add(digest, "field", name, value)
     return digest.digest()
 
 
@@ -241,8 +241,12 @@ def _digest_of(file: BinaryIO) -> bytes:
     return digest.digest()
 
 
-def _add(digest: _Hash, *parts: bytes) -> None:
-    """Each with its length before it, so that no two lists of parts look alike."""
+def _add(digest: _Hash, *parts: bytes | str) -> None:
+    """Each with its length before it, so that no two lists of parts look alike.
+
+    A form names its own charset, so its text may be more than UTF-8 can say.
+    """
     for part in parts:
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
+        data = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8))
+        digest.update(data)

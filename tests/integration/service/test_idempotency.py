@@ -99,6 +99,21 @@ def test_an_upload_is_the_same_under_another_boundary(serve: Callable[..., Web],
     assert [upload(large + b"x").status_code, upload(large, note="o").status_code] == [422, 422]
 
 
+def test_a_form_in_an_odd_charset_is_a_form_too(serve: Callable[..., Web], database: Database) -> None:
+    """Its charset is the client's to name, and some decode to what UTF-8 cannot say."""
+    web = serve(app=APP)
+
+    def upload(more: bytes) -> httpx2.Response:
+        fields = {b'"file"; filename="\\ud800"': b"x", b'"note"': b"n", b'"\\udfff"': more}
+        parts = [b"--X\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n" % each for each in fields.items()]
+        kind = "multipart/form-data; charset=unicode_escape; boundary=X"
+        headers = {"content-type": kind, "idempotency-key": "k"}
+        return web.post("/uploads", content=b"".join(parts) + b"--X--\r\n", headers=headers)
+
+    assert [upload(b"\\ud83d").status_code for _ in range(2)] == [200, 200]
+    assert (upload(b"\\ud83e").status_code, effects(database)) == (422, 1)
+
+
 def test_an_answer_runs_out_and_those_that_have_are_removed_by_the_next(
     serve: Callable[..., Web], database: Database
 ) -> None:
