@@ -242,10 +242,7 @@ def _digest_of(file: BinaryIO) -> bytes:
 
 
 def _add(digest: _Hash, *parts: bytes | str) -> None:
-    """Each with its length before it, so that no two lists of parts look alike.
-
-    A form names its own charset, so its text may be more than UTF-8 can say.
-    """
+    """Each with its length before it, so that no two lists look alike. A form's text may be more than UTF-8 can say."""
     for part in parts:
         data = part.encode(errors="surrogatepass") if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8))

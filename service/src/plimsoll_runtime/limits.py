@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from starlette.datastructures import Headers
 
+from plimsoll_runtime.correlation import route_of
 from plimsoll_runtime.errors import TooLargeError, TooLateError, UnsupportedMediaError
 from plimsoll_runtime.problems import problem
 
@@ -100,7 +101,7 @@ class RequestDeadlineMiddleware:
         except asyncio.CancelledError:
             if not mine.late or mine.task.uncancel():  # a stop's doing, or also a stop's
                 raise
-            log.warning("request took too long", path=scope["path"], seconds=self._seconds)
+            log.warning("request took too long", route=route_of(scope), seconds=self._seconds)
             late = TooLateError(headers={"connection": "close"})  # what remains of its body is not waited for
             await problem(late.status_code, late.detail, headers=late.headers)(scope, receive, send)
         finally:

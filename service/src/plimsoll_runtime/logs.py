@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 REQUESTS: Final = "plimsoll_runtime.access"
 """The logger of the one line that each request has."""
 
-TALKATIVE: Final = ("httpx", "httpx2")
-"""Libraries that tell every URL they ask, queries included, at the level INFO; ``outgoing`` has a span for each."""
+TALKATIVE: Final = {"httpx": logging.WARNING, "httpx2": logging.WARNING, "python_multipart": logging.ERROR}
+"""Libraries that tell, below this level, what they work on: every URL that is asked, the odd byte of a form."""
+
+WEBSOCKET: Final = '%s - "WebSocket %s"'
+"""How uvicorn begins its lines on WebSockets: the client's address, and the target with its query."""
 
 _log = structlog.stdlib.get_logger(REQUESTS)
 _logger = logging.getLogger(REQUESTS)
@@ -52,6 +55,7 @@ def configure(*, level: int = logging.INFO) -> None:
         cache_logger_on_first_use=True,
     )
     handler = _Stdout(sys.stdout)
+    handler.addFilter(_without_who_and_where)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
@@ -63,8 +67,9 @@ def configure(*, level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)  # Pillow's, of an upload that is odd: else they are no JSON
+    for name, least in TALKATIVE.items():
+        logging.getLogger(name).setLevel(max(level, least))
 
 
 def request(ids: Ids, *, method: str, route: str, status: int, seconds: float, error_type: str | None) -> None:
@@ -98,6 +103,13 @@ class _Stdout(logging.StreamHandler[TextIO]):
         with self.lock or nullcontext(), suppress(OSError, ValueError):
             self.stream.write(line)
             self.stream.flush()
+
+
+def _without_who_and_where(record: logging.LogRecord) -> bool:
+    if str(record.msg).startswith(WEBSOCKET) and isinstance(record.args, tuple):
+        record.msg = f"WebSocket{record.msg.removeprefix(WEBSOCKET)}"
+        record.args = record.args[2:]
+    return True
 
 
 def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

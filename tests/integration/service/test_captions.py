@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 from support.eventually import eventually
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +79,10 @@ def test_every_line_of_the_log_is_json_and_carries_its_requests_id(serve: Callab
     answer = web.get("/reports/count", headers={"x-request-id": "it-is-me"})
     assert answer.headers["x-request-id"] == "it-is-me"
     web.program.saw('"request_id": "it-is-me"')
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{web.port}/talk?token=canary")
+    web.program.saw('"message": "WebSocket 403"')
+    assert "canary" not in web.program.log
     lines = [json.loads(line) for line in web.program.log.splitlines()]
     mine = [line for line in lines if line.get("request_id") == "it-is-me"]
     assert [(line["method"], line["route"], line["status"]) for line in mine] == [("GET", "/reports/count", 200)]

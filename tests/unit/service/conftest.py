@@ -32,4 +32,5 @@ def written() -> Iterator[io.StringIO]:
     handler.setStream(out)
     yield out
     root.handlers[:], root.level = before
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()

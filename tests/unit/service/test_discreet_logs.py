@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import psycopg.errors
@@ -12,6 +14,7 @@ from fastapi import BackgroundTasks, Body, FastAPI, Header, HTTPException
 from httpx2 import ASGITransport, AsyncClient
 from plimsoll_runtime import problems
 from plimsoll_runtime.access import RequestLogMiddleware
+from plimsoll_runtime.limits import RequestDeadlineMiddleware
 from pydantic import BaseModel, EmailStr, Field, TypeAdapter
 from sqlalchemy.exc import IntegrityError
 
@@ -127,6 +130,44 @@ async def test_pythons_own_way_would_have_told(app: FastAPI, written: io.StringI
         written.truncate(0)
         assert await post(app, how) == 500
         assert MAIL in written.getvalue(), how
+
+
+async def test_nor_of_one_that_takes_too_long(written: io.StringIO) -> None:
+    app = FastAPI()
+    app.add_middleware(RequestDeadlineMiddleware, seconds=0.01)
+
+    @app.get("/people/{name}")
+    async def never(name: str) -> None:
+        await asyncio.Event().wait()
+
+    async with AsyncClient(transport=ASGITransport(app=app), base_url="http://sea") as client:
+        assert (await client.get(f"/people/{NAME}")).status_code == 503
+    assert '"route": "/people/{name}"' in written.getvalue()
+    assert NAME not in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("logger", "line", "arguments", "told"),
+    [
+        ("uvicorn.error", '%s - "WebSocket %s" [accepted]', ("10.1.2.3:4", f"/talk?token={TOKEN}"), "[accepted]"),
+        ("uvicorn.error", '%s - "WebSocket %s" %d', ("10.1.2.3:4", f"/talk?token={TOKEN}", 403), "403"),
+        ("python_multipart.multipart", f"Expected boundary character 45, got {BODY}", (), None),
+    ],
+)
+def test_nor_what_libraries_tell_of_it(
+    written: io.StringIO, logger: str, line: str, arguments: tuple[object, ...], told: str | None
+) -> None:
+    logging.getLogger(logger).warning(line, *arguments)
+    assert (told is None) == (written.getvalue() == "")
+    assert told is None or f'"message": "WebSocket {told}"' in written.getvalue()
+    assert not [said for said in (*CANARIES, "10.1.2.3", "/talk") if said in written.getvalue()]
+
+
+def test_a_warning_of_pythons_is_a_line_like_all_others(written: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("corrupt EXIF data", stacklevel=1)
+    assert '"logger": "py.warnings"' in written.getvalue()
 
 
 def test_kind_place_and_cause_are_told(written: io.StringIO) -> None:
