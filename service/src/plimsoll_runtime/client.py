@@ -2,7 +2,8 @@
 
 A client of its own for each request would read the CA bundle and shake hands each time (``tests/bench/lifespan.py``
 measures it). This one keeps its connections, gives up in good time before the request does, and never opens more
-connections than its limit: who waits longer for a free one gets ``httpx2.PoolTimeout``.
+connections than its limit: who waits longer for a free one gets ``httpx2.PoolTimeout``. What it asks is part of the
+request's trace (``outgoing``).
 
 It does not try again by itself: whether a request may be repeated is known only to who makes it.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
+from plimsoll_runtime.outgoing import traced
 from plimsoll_runtime.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ LIMITS: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=20,
 async def open_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """The client, from the app's start to its end. Redirects are not followed: an upstream may not choose our next."""
     timeouts = Timeouts.of(settings)
-    async with httpx2.AsyncClient(
+    client = httpx2.AsyncClient(
         timeout=httpx2.Timeout(timeouts.upstream, connect=timeouts.connect, pool=timeouts.connect),
         limits=LIMITS,
         follow_redirects=False,
-    ) as client:
+    )
+    async with traced(client):
         yield client

@@ -1,6 +1,6 @@
 """Outgoing HTTP as a part of the trace, and under the request's own id.
 
-A transport around httpx2's: ``AsyncClient(transport=TracedTransport(AsyncHTTPTransport(...)))``. Each request that goes
+The app's one client (``client``) is traced, and any other is by ``traced(AsyncClient(...))``. Each request that goes
 out, redirects included, is a client span and carries ``traceparent`` and ``X-Request-ID``, so that the service behind
 it writes the same ids into its own lines. A URL is recorded without its query and credentials.
 """
@@ -18,7 +18,15 @@ from plimsoll_runtime.correlation import CURRENT
 from plimsoll_runtime.tracing import failed, span
 
 if TYPE_CHECKING:
-    from httpx2 import Request, Response
+    from httpx2 import AsyncClient, Request, Response
+
+
+def traced(client: AsyncClient) -> AsyncClient:
+    """The same client, traced, with the environment's proxies: a ``transport=`` of its own would switch them off."""
+    mounts = client._mounts.items()  # noqa: SLF001 - where OpenTelemetry's own instrumentation takes hold of a client
+    client._mounts = {url: each and TracedTransport(each) for url, each in mounts}  # noqa: SLF001 - likewise
+    client._transport = TracedTransport(client._transport)  # noqa: SLF001 - likewise
+    return client
 
 
 class TracedTransport(AsyncBaseTransport):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-import httpx2
 from fastapi import FastAPI
 from plimsoll_runtime import telemetry
 from plimsoll_runtime.adopt import adopt
-from plimsoll_runtime.outgoing import TracedTransport
+from plimsoll_runtime.client import open_client
+from plimsoll_runtime.settings import get_settings
 
 app = FastAPI(telemetry={"exclude": telemetry.not_to_trace, "operation_spans": False})
 
 
 @app.get("/call/{path}")
 async def call(path: str) -> int:
-    async with httpx2.AsyncClient(transport=TracedTransport(httpx2.AsyncHTTPTransport())) as client:
+    async with open_client(get_settings()) as client:
         answer = await client.get(f"{os.environ['OTHER']}/{path}?token=secret-canary")
         return answer.status_code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,6 @@ def test_and_the_count_would_show_any_other_way(database: Database, upstream: Up
 
 
 def test_the_client_gives_up_before_the_request_does(database: Database) -> None:
-    import asyncio  # noqa: PLC0415 - only here
 
     async def timeouts() -> tuple[httpx2.Timeout, bool]:
         async with open_client(settings(database)) as client:
@@ -131,6 +131,19 @@ def test_the_client_gives_up_before_the_request_does(database: Database) -> None
     timeout, follows = asyncio.run(timeouts())
     assert (timeout.connect, timeout.read, timeout.write, timeout.pool) == (3, 10, 10, 3)
     assert not follows
+
+
+def test_the_client_goes_by_the_environments_proxy(
+    database: Database, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", upstream.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    async def ask() -> int:
+        async with open_client(settings(database)) as client:
+            return (await client.get("http://issuer.invalid/keys")).status_code
+
+    assert (asyncio.run(ask()), upstream.connections) == (204, 1)
 
 
 def test_the_server_has_our_timeouts_on_every_connection(database: Database) -> None:
