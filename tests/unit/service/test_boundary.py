@@ -22,12 +22,15 @@ from plimsoll_runtime.json_route import JsonRoute
 from plimsoll_runtime.paging import Cut, Position
 from plimsoll_runtime.problems import TOLD
 from plimsoll_runtime.settings import DatabaseUrl, Settings
-from plimsoll_runtime.tokens import Principal
+from plimsoll_runtime.tokens import Principal, Verifier
 from pydantic import AwareDatetime, ValidationError
 from structlog.testing import capture_logs
+from support.tokens import TOKENS, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import Message
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +132,38 @@ def test_every_answer_of_the_service_has_a_model(app: FastAPI) -> None:
         for method, operation in operations.items():
             good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
             assert method == "delete" or good["content"]["application/json"]["schema"], f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": "Bearer not.a.token"}, 401),
+        (bearer("me", seconds=-100), 401),
+        (bearer("me"), 400),  # the control: is told that its body cannot be read
+    ],
+    ids=["none", "forged", "expired", "good"],
+)
+async def test_who_may_not_ask_is_told_before_a_body_is_read(headers: dict[str, str], status: int) -> None:
+    app = create_app(NOWHERE, TOKENS)
+    asked: list[str] = []
+
+    async def receive() -> Message:
+        asked.append("body")
+        raise OSError
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    for method, path in (("POST", "/jobs"), ("POST", "/users"), ("POST", "/reports"), ("PATCH", "/me")):
+        statuses: list[int] = []
+        scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "query_string": b""}
+        form = headers | {"content-type": "multipart/form-data; boundary=x", "content-length": "1000"}
+        scope["headers"] = [(name.encode(), value.encode()) for name, value in form.items()]
+        scope |= {"scheme": "http", "state": {"verifier": Verifier(TOKENS, jwks=None)}}
+        await app(scope, receive, send)
+        assert statuses == [status], path
+    assert bool(asked) == (status != 401)
 
 
 # ---- JSON
