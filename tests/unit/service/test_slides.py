@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 
 import pytest
@@ -15,9 +16,9 @@ def encoded(kind: str, size: tuple[int, int] = (8, 8)) -> BytesIO:
     return file
 
 
-@pytest.mark.parametrize(("kind", "name"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("TIFF", "image/tiff")])
-def test_the_content_says_what_it_is(kind: str, name: str) -> None:
-    assert slides.media_type(encoded(kind)) == name
+@pytest.mark.parametrize("kind", slides.FORMATS)
+def test_the_content_says_what_it_is(kind: str) -> None:
+    assert slides.media_type(encoded(kind)) == f"image/{kind.lower()}"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"GIF89a"])
@@ -31,3 +32,20 @@ def test_a_small_file_that_unpacks_to_too_much_is_refused() -> None:
     assert len(bomb.getvalue()) < 100_000
     with pytest.raises(SlideTooLargeError):
         slides.media_type(bomb)
+
+
+def png(*, pieces: int) -> BytesIO:
+    """One that says nothing so many times before its pixels."""
+    nothing = b"\0\0\0\0quAd" + zlib.crc32(b"quAd").to_bytes(4)
+    head = 33  # signature and IHDR
+    whole = encoded("PNG").getvalue()
+    return BytesIO(whole[:head] + nothing * pieces + whole[head:])
+
+
+@pytest.mark.parametrize("file", [png(pieces=10_000), BytesIO(b"\xff\xd8" + b"\xff" * 100_000)], ids=["PNG", "JPEG"])
+def test_a_header_in_too_many_pieces_is_not_read_to_its_end(file: BytesIO) -> None:
+    """10 MiB of them would keep a thread, and the interpreter with it, for seconds."""
+    with pytest.raises(NotASlideError):
+        slides.media_type(file)
+    assert 0 < file.tell() < len(file.getvalue()) / 2
+    assert slides.media_type(png(pieces=100)) == "image/png"
