@@ -66,7 +66,13 @@ CHAPTERS = (
             "captions.deps",
             "captions.token",
         ),
-        tests=(f"{U}settings.py", f"{U}tokens.py", f"{I}users.py", f"{X}test_client.py"),
+        tests=(
+            f"{U}settings.py",
+            f"{U}tokens.py",
+            f"{I}users.py",
+            f"{X}test_client.py",
+            "tests/unit/hack/test_secrets.py",
+        ),
     ),
     Chapter(
         title="Lifespan",
@@ -180,7 +186,7 @@ CHAPTERS = (
         title="Fast",
         promise="The whole stack costs little beside the handler: `make bench-service`.",
         modules=("plimsoll_runtime.contract",),
-        tests=(f"{I}bench_service.py",),
+        tests=(f"{I}bench_service.py", "tests/unit/support/test_ratios.py"),
     ),
 )
 

@@ -39,7 +39,7 @@ def media_type(file: BinaryIO) -> str:
 
 
 class _Header:
-    """What Pillow reads of a file, so many times and no more: one that is nothing but markers it would read to its end."""
+    """What Pillow reads of a file, so many times and no more: of one that is nothing but markers it would read all."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell = file.seek, file.tell

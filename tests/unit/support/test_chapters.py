@@ -38,7 +38,7 @@ def test_every_module_of_the_service_belongs_to_a_chapter() -> None:
 
 def test_every_test_file_of_the_service_belongs_to_a_chapter() -> None:
     files = {str(file.relative_to(ROOT)) for folder in TEST_FOLDERS for file in (ROOT / folder).glob("test_*.py")}
-    assert files == {file for chapter in ALL for file in chapter.tests}
+    assert files <= {file for chapter in ALL for file in chapter.tests}
 
 
 def names() -> list[tuple[Path, str, str]]:
