@@ -4,6 +4,8 @@ requests, rollouts     how many there were
 failed                 requests without their whole and right answer, whatever the reason; none
 lost, doubled          stored against acknowledged, and jobs done against jobs accepted; none
 p99_ratio              99th percentile of the short POSTs in rollouts ÷ in steady times of the same run; at most 1.5
+p99_neighbour_ms       the same percentile while a service beside it is rolled over that gets none of the load: on a
+                       machine that is all the nodes at once a starting pod takes its time from everybody
 longest_gap_s          longest time between two answers
 no_drain_…, pre_stop_alone_…, short_grace_…    the same without a part of it
 
@@ -21,7 +23,7 @@ from bench.record import FOLDER, write
 from support.kube import Kube
 from support.load import load
 from support.node_weights import serving_first
-from support.rolling_controls import NO_DRAIN, PRE_STOP_ALONE, ShortGrace
+from support.rolling_controls import NO_DRAIN, PRE_STOP_ALONE, Neighbour, ShortGrace
 from support.rolling_figures import figures, p99, seconds
 from support.rolling_play import Play
 from support.rolling_world import GENTLE, LONG_SECONDS, Rolling, outcome, rolling
@@ -55,15 +57,20 @@ def mixed(rate: float) -> tuple[str, ...]:
 def silent(world: Rolling, *, requests: int, rate: float) -> tuple[dict[str, float], list[Scene], list[Second]]:
     """All that can be done to a service, again and again until the load ends."""
     options = (*mixed(rate), f"--count={requests}")
+    neighbour = Neighbour.beside(world)
     with load(world.stage, *options, targets=world.targets, node=world.home) as running:
         play = Play(world, running, told=tell)
         play.steady(STEADY_SECONDS)
         play.rollouts(ROLLOUTS)
         play.steady(STEADY_SECONDS)
+        play.rollouts_beside(neighbour, ROLLOUTS)
+        play.steady(STEADY_SECONDS)
         play.everything_else()
         while running.under_way():
             play.steady(STEADY_SECONDS)
             play.rollouts(2)
+            play.steady(STEADY_SECONDS)
+            play.rollouts_beside(neighbour, 2)
         report = outcome(world, running, within=300)
         told = seconds(running.lines())
     print(json.dumps(report), flush=True)
@@ -117,7 +124,7 @@ def plot(scenes: list[Scene], told: list[Second]) -> None:
     tens = [told[place : place + 10] for place in range(0, len(told) - 9, 10)]
     minutes = [(ten[-1].at - start) / 60 for ten in tens]
     figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(12, 6), layout="constrained")
-    colours = {"steady": "none", "rollout": "#c6dbef"}
+    colours = {"steady": "none", "rollout": "#c6dbef", "neighbour's rollout": "#c7e9c0"}
     for axes in (above, below):
         for scene in scenes:
             left, right = ((at - start) / 60 for at in (scene.start, scene.end))
@@ -126,7 +133,7 @@ def plot(scenes: list[Scene], told: list[Second]) -> None:
     above.set(ylabel="answers per second", ylim=(0, None))
     below.plot(minutes, [p99(ten) for ten in tens], color="black")
     below.set(ylabel="p99 of short POSTs [ms]", xlabel="minutes", ylim=(0, None))
-    figure.suptitle("Rollouts (blue) and scaling, drain, rotation, migration (orange) under load")
+    figure.suptitle("Rollouts (blue), a neighbour's (green), scaling, drain, rotation, migration (orange) under load")
     figure.savefig(PLOT, metadata={"Date": None})
 
 

@@ -1,8 +1,9 @@
-"""What each part of a silent rollout is good for: the same service without it, which must fail under the same load.
+"""What rollouts are measured against: a service without a part of what makes them silent, and another one's rollouts.
 
 no drain             the process stops at SIGTERM, as every server does by itself
 preStop sleep alone  what is usually advised; connections that are kept alive are cut at its end
 short grace          a plain Deployment whose grace period is shorter than its requests; the operator makes none such
+neighbour            a plain Deployment that nobody asks anything: what its rollouts cost the service, any pods' would
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ SHORT_GRACE_SECONDS: Final = 6
 """Longer than the drain, and not as long as a slow request takes."""
 
 
-class ShortGrace(Rolling):
-    """The same pods by hand, with too short a grace period."""
+class Plain(Rolling):
+    """The same pods by hand, under a name of their own."""
+
+    name = "plain"
 
     @property
     def targets(self) -> dict[str, str]:
         """There is no proxy in front of it."""
-        return {"direct": f"plain.{self.stage.namespace}.svc"}
+        return {"direct": f"{self.name}.{self.stage.namespace}.svc"}
 
     @classmethod
-    def beside(cls, world: Rolling) -> ShortGrace:
-        """Made from the Deployment that the operator has made, on a fresh database of connections."""
+    def beside(cls, world: Rolling) -> Plain:
+        """Made from the Deployment that the operator has made; the connections are claimed by nobody."""
         stage = world.stage
-        labels = {"app.kubernetes.io/name": "plain"}
+        labels = {"app.kubernetes.io/name": cls.name}
         (web,) = (each for name, each in stage.children("deployments").items() if name.endswith("-web"))
         spec = copy.deepcopy(web["spec"])
         spec["selector"] = {"matchLabels": labels}
@@ -42,8 +45,8 @@ class ShortGrace(Rolling):
         template["metadata"] = {"labels": labels}
         template["spec"].pop("priorityClassName")
         template["spec"].pop("topologySpreadConstraints", None)
-        template["spec"]["terminationGracePeriodSeconds"] = SHORT_GRACE_SECONDS
-        meta = {"name": "plain", "namespace": stage.namespace}
+        cls.change(template["spec"])
+        meta = {"name": cls.name, "namespace": stage.namespace}
         ports = [{"port": 80, "targetPort": "http"}]
         stage.kube.apply(
             {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
@@ -53,13 +56,34 @@ class ShortGrace(Rolling):
         plain.settled()
         return plain
 
+    @classmethod
+    def change(cls, pod: Manifest) -> None:
+        """What is not as the operator makes it."""
+
     def roll(self) -> None:
         """An edit of its pods by hand."""
         change: Manifest = {"spec": {"template": {"metadata": {"annotations": {"revision": uuid.uuid4().hex}}}}}
-        self.stage.kube.patch("deployment", "plain", change, namespace=self.stage.namespace)
+        self.stage.kube.patch("deployment", self.name, change, namespace=self.stage.namespace)
         self.settled()
 
     def settled(self) -> None:
         """Waits until all its pods are of the latest template."""
-        command = ("rollout", "status", "deployment/plain", f"--namespace={self.stage.namespace}", "--timeout=240s")
-        self.stage.kube.run(*command, seconds=250)
+        command = ("rollout", "status", f"deployment/{self.name}", f"--namespace={self.stage.namespace}")
+        self.stage.kube.run(*command, "--timeout=240s", seconds=250)
+
+
+class ShortGrace(Plain):
+    """With too short a grace period."""
+
+    name = "short-grace"
+
+    @classmethod
+    def change(cls, pod: Manifest) -> None:
+        """Shorter than its requests."""
+        pod["terminationGracePeriodSeconds"] = SHORT_GRACE_SECONDS
+
+
+class Neighbour(Plain):
+    """On the same nodes, and without a request."""
+
+    name = "neighbour"

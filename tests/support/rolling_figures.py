@@ -83,4 +83,6 @@ def figures(report: dict[str, Any], told: list[Second], scenes: Sequence[Scene])
         found["p99_steady_ms"] = round(p99(told, quiet), 1)
         found["p99_rollouts_ms"] = round(p99(told, restless), 1)
         found["p99_ratio"] = round(found["p99_rollouts_ms"] / found["p99_steady_ms"], 2)
+    if beside := [scene for scene in scenes if scene.what == "neighbour's rollout"]:
+        found["p99_neighbour_ms"] = round(p99(told, beside), 1)
     return found

@@ -37,6 +37,11 @@ class Play:
         for _ in range(count):
             self._scene("rollout", self.world.roll)
 
+    def rollouts_beside(self, neighbour: Rolling, count: int) -> None:
+        """As many of a service that gets none of the load: what they cost is not this service's doing."""
+        for _ in range(count):
+            self._scene("neighbour's rollout", neighbour.roll)
+
     def everything_else(self) -> None:
         """More pods and fewer, a node drained, the password rotated, the schema migrated."""
         self._scene("scale up", lambda: self.world.scale(self.world.pace.replicas + 2))

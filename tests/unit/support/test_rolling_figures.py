@@ -52,6 +52,14 @@ def test_figures_tell_steady_times_from_rollouts() -> None:
     found = figures(REPORT, seconds(LINES), scenes)
     assert (found["requests"], found["rollouts"], found["failed"]) == (203, 1, 3)
     assert math.isclose(found["p99_ratio"], 40, rel_tol=0.06)
+    assert "p99_neighbour_ms" not in found
+
+
+def test_a_neighbours_rollouts_are_neither_steady_nor_rollouts() -> None:
+    scenes = [Scene("steady", 1000, 1001), Scene("neighbour's rollout", 1001, 1002)]
+    found = figures(REPORT, seconds(LINES), scenes)
+    assert found["p99_neighbour_ms"] == round(milliseconds(bucket(80)), 1)
+    assert (found["rollouts"], "p99_ratio" in found) == (0, False)
 
 
 @pytest.mark.parametrize(
