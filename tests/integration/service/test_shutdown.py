@@ -17,6 +17,7 @@ from integration.service.programs import ALONE_IN_A_PID_NAMESPACE, UNSHARED
 from integration.service.rolling import refused, roll
 from plimsoll_runtime.exits import Exit
 from support.eventually import eventually
+from support.tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,10 @@ def test_a_request_longer_than_the_drain_is_finished(serve: Callable[..., Web], 
 def test_a_stalled_upload_gets_503_at_the_deadline(serve: Callable[..., Web]) -> None:
     web = serve(PLIMSOLL_REQUEST_DEADLINE_SECONDS="1")
     with socket.create_connection(("127.0.0.1", web.port)) as stalled:
-        stalled.sendall(b"POST /reports HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        token = bearer()["authorization"].encode()
+        stalled.sendall(
+            b"POST /reports HTTP/1.1\r\nhost: x\r\nauthorization: %b\r\ncontent-length: 100\r\n\r\n{" % token
+        )
         web.get("/healthz")
         web.program.signal(signal.SIGTERM)
         assert web.program.ended(within=5) == Exit.CLEAN, "by its own deadline, so that the stop has none to cut"

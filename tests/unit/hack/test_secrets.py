@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def scan(folder: Path, **files: str) -> tuple[int, str]:
         file.write_text(text + "\n")
     done = subprocess.run(
         ["bash", "-c", SCAN.format(root=ROOT, folder=folder)],
-        env={"PATH": os.environ["PATH"], "PLIMSOLL_CACHE": str(folder.with_name("cache"))},
+        env={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PLIMSOLL_CACHE": str(folder.with_name("cache")),
+        },
         capture_output=True,
         check=False,
         text=True,
