@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The secret scan of `make check`: detect-secrets over what git tracks or would track, by patterns and by entropy.
-# Sourced by venv.sh; needs `project_files`, and detect-secrets on the PATH. Nothing leaves the machine.
+# Sourced by venv.sh; needs `project_files`, and the venv that has detect-secrets. Nothing leaves the machine.
 
 # Examples show where a password goes; these are the words that they may put there.
 placeholders='^(password|quickstart.*|SecretUnreadable)$'
@@ -18,5 +18,5 @@ secret_scan() {
 
 # no_secrets_in OPTION…: the files named on stdin, one a line.
 no_secrets_in() {
-  (cd "$root" && xargs --no-run-if-empty --delimiter '\n' detect-secrets-hook --no-verify --cores 2 "$@")
+  (cd "$root" && xargs --no-run-if-empty --delimiter '\n' "$venv/bin/detect-secrets-hook" --no-verify --cores 2 "$@")
 }

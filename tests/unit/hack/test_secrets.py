@@ -14,7 +14,7 @@ SCAN = """
 set -euo pipefail
 . {root}/hack/lib/common.sh
 . {root}/hack/lib/secrets.sh
-root={folder}
+root={folder} venv={venv}
 secret_scan
 """
 # In pieces, or this file would be found itself.
@@ -30,11 +30,8 @@ def scan(folder: Path, **files: str) -> tuple[int, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n")
     done = subprocess.run(
-        ["bash", "-c", SCAN.format(root=ROOT, folder=folder)],
-        env={
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PLIMSOLL_CACHE": str(folder.with_name("cache")),
-        },
+        ["bash", "-c", SCAN.format(root=ROOT, folder=folder, venv=sys.prefix)],
+        env={"PATH": os.environ["PATH"], "PLIMSOLL_CACHE": str(folder.with_name("cache"))},
         capture_output=True,
         check=False,
         text=True,
