@@ -40,7 +40,7 @@ only_run
 enough_disk
 port_available "$cluster" "$port" PLIMSOLL_TEST_PORT
 progress_start $((foundation_steps + 6))
-step "PostgreSQL programs" postgres_programs
+step "programs of the tests" test_programs
 beside=(check_beside)
 foundation
 step "image for tests" test_image "$way"

@@ -49,21 +49,34 @@ host_packages() {
   for_engine=("${missing[@]}")
   python_packages
   missing+=("${for_engine[@]}")
-  if [ "${#missing[@]}" -eq 0 ]; then kept "all there"; return; fi
-  install_packages
+  installed_or_kept
 }
 
-# Tests and the service's bench start PostgreSQL servers of their own; the machine only has to have the programs, not a
-# running cluster. A step.
+# Tests and benches start servers of their own and run what the services' images have; the machine only has to have the
+# programs, not a running cluster of PostgreSQL. Steps.
 postgres_programs() {
-  if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then
-    kept "there already"
-    return
-  fi
+  missing=()
+  need_postgres
+  installed_or_kept
+}
+
+test_programs() {
+  missing=()
+  need_postgres
+  need tesseract tesseract-ocr tesseract-ocr-eng
+  installed_or_kept
+}
+
+need_postgres() {
+  if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null; then return; fi
   if [ "$(id -u)" -eq 0 ] && [ -d /etc/apt ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
     echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
   fi
-  missing=(postgresql)
+  missing+=(postgresql)
+}
+
+installed_or_kept() {
+  if [ "${#missing[@]}" -eq 0 ]; then kept "all there"; return; fi
   install_packages
 }
